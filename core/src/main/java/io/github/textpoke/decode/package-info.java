@@ -1,0 +1,4 @@
+@NullMarked
+package io.github.textpoke.decode;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,45 @@
+package io.github.textpoke.elf;
+
+/**
+ * A program header (ELF specification, "Program Header"): what the loader maps, or reads.
+ *
+ * @param type {@code PT_LOAD} is 1, {@code PT_DYNAMIC} 2, {@code PT_NOTE} 4
+ * @param flags 4 readable, 2 writable, 1 executable
+ * @param offset in the file, bytes
+ * @param address link-time
+ * @param fileSize bytes in the file
+ * @param memorySize bytes in memory; what the file lacks is zero
+ */
+public record Segment(
+    int type, int flags, long offset, long address, long fileSize, long memorySize) {
+  static final int LOAD = 1;
+  static final int DYNAMIC = 2;
+  static final int NOTE = 4;
+
+  /** Whether it is mapped into memory ({@code PT_LOAD}). */
+  public boolean isLoaded() {
+    return type == LOAD;
+  }
+
+  /** Whether it holds notes ({@code PT_NOTE}). */
+  public boolean isNotes() {
+    return type == NOTE;
+  }
+
+  /** Whether it is mapped executable. */
+  public boolean isExecutable() {
+    return isLoaded() && (flags & 1) != 0;
+  }
+
+  /** Whether the link-time {@code address} lies inside. */
+  public boolean contains(long address) {
+    long distance = address - this.address;
+    return Long.compareUnsigned(address, this.address) >= 0
+        && Long.compareUnsigned(distance, memorySize) < 0;
+  }
+
+  /** The link-time address behind the last byte in memory. */
+  public long end() {
+    return address + memorySize;
+  }
+}
