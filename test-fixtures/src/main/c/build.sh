@@ -1,0 +1,50 @@
+#!/bin/sh
+# Compiles the fixtures: build.sh OUTPUT_FOLDER. What is up to date is left alone.
+set -eu
+out=$1
+cd "$(dirname "$0")"
+
+if [ "$(uname -s) $(uname -m)" != "Linux x86_64" ]; then
+  echo "test-fixtures: not Linux on x86-64, so no C fixture is built; tests that start one fail here"
+  exit 0
+fi
+if ! command -v gcc > /dev/null; then
+  echo "test-fixtures: gcc is missing; install it (Debian, Ubuntu: apt-get install gcc libc6-dev)" >&2
+  exit 1
+fi
+mkdir -p "$out"
+
+# Deterministic: no path of this machine in the debug information, no time anywhere.
+flags="-std=gnu11 -O2 -g -pthread -fno-stack-protector -fcf-protection=none -fPIE -pie -Wall -Wextra
+  -Werror -ffile-prefix-map=$PWD=. -gno-record-gcc-switches"
+
+# compile PROGRAM [MORE SOURCES AND FLAGS]: links PROGRAM.c, fixture.c and the rest.
+compile() {
+  program=$1
+  shift
+  newest=$(ls -t "$program.c" ./*.h ./*.S fixture.c build.sh ${1+$(printf '%s\n' "$@" | grep -v '^-' || true)} | head -n 1)
+  if [ -x "$out/$program" ] && [ ! "$newest" -nt "$out/$program" ]; then
+    return
+  fi
+  # shellcheck disable=SC2086
+  gcc $flags -o "$out/$program.new" "$program.c" fixture.c "$@"
+  mv "$out/$program.new" "$out/$program"
+}
+
+compile keeper
+# No byte of target_b - target_a, 0x23333754, is 00 or ff, so that the displacements to both from any
+# site differ in every byte, whatever is carried.
+compile workers worker_sites.c worker_sites.S \
+  -Wl,--section-start=fixture_target_a=0x11234000 -Wl,--section-start=fixture_target_b=0x34567000
+
+for program in blockers single_epoll storm forker seccomp jobs signals shared_text rseq; do
+  compile $program site.c site.S -Wl,--section-start=fixture_repl=0x11234000
+done
+compile ptrace_probe
+
+# Needs no 32-bit libc, only an assembler and a linker.
+if [ ! i386.S -ot "$out/i386" ] || [ ! -x "$out/i386" ]; then
+  as --32 -o "$out/i386.o" i386.S
+  ld -m elf_i386 -o "$out/i386" "$out/i386.o"
+  rm "$out/i386.o"
+fi
