@@ -1,0 +1,255 @@
+package io.github.textpoke.x86.plan;
+
+import static com.google.common.base.Preconditions.checkArgument;
+
+import com.google.common.collect.ImmutableList;
+import io.github.textpoke.CodeBytes;
+import io.github.textpoke.PatchException.PlanRefusedException;
+import io.github.textpoke.PatchException.UnsupportedPlatformException;
+import io.github.textpoke.decode.CodeRegion;
+import io.github.textpoke.decode.Decoded;
+import io.github.textpoke.decode.Flow;
+import io.github.textpoke.decode.Instruction;
+import io.github.textpoke.decode.InstructionDecoder;
+import io.github.textpoke.plan.PatchPlan;
+import io.github.textpoke.plan.Poke;
+import io.github.textpoke.plan.TrapAction;
+import io.github.textpoke.x86.decode.WitnessedDecoder;
+import io.github.textpoke.x86.encode.Assembly;
+import java.util.Collection;
+import java.util.Optional;
+
+/**
+ * Makes plans for x86-64 code by the {@link Rules}: bytes in, a plan out, on any operating system
+ * and without a process. It refuses whatever it can't prove; nothing is planned on a guess.
+ *
+ * <p>Assumes that a region's first byte is the start of a function, and that all its patches of
+ * ours are in {@link CodeRegion#originals}. Guarantees that a plan replaces one instruction by one,
+ * that nobody enters the site in the middle as far as the region shows it, and that the plan's
+ * inverse is as safe. Indirect branches into the middle of an instruction are not looked for:
+ * compilers make none.
+ *
+ * <p>While a replacement's breakpoint stands, a thread that meets it waits and then runs the site
+ * again ({@link TrapAction.Rewind}); so any new instruction will do, and none is emulated.
+ *
+ * <p>Not thread-safe, as its decoder is not: make one per thread. Plans are immutable.
+ */
+public final class X86Planner {
+  /** The one-byte breakpoint, int3. */
+  public static final int INT3 = 0xcc;
+
+  private final InstructionDecoder decoder;
+  private final RseqSections rseq;
+
+  private X86Planner(InstructionDecoder decoder, RseqSections rseq) {
+    this.decoder = decoder;
+    this.rseq = rseq;
+  }
+
+  /** A planner that reads code with our own decoder, and with Zydis as a witness where it is. */
+  public static X86Planner create() {
+    return with(WitnessedDecoder.best());
+  }
+
+  /**
+   * A planner that reads code with our own decoder and with Zydis, and refuses where they differ.
+   *
+   * @throws UnsupportedPlatformException if Zydis is not there, with the reason
+   */
+  public static X86Planner requiringZydis() {
+    return with(WitnessedDecoder.requireZydis());
+  }
+
+  /** A planner that reads code with {@code decoder}, which it then owns. */
+  public static X86Planner with(InstructionDecoder decoder) {
+    return new X86Planner(decoder, RseqSections.NONE);
+  }
+
+  /** This planner, knowing the program's restartable sequences (rule 16). Shares the decoder. */
+  public X86Planner withRseq(RseqSections sections) {
+    return new X86Planner(decoder, sections);
+  }
+
+  /** The decoder that reads the code. */
+  public InstructionDecoder decoder() {
+    return decoder;
+  }
+
+  /**
+   * Plans to replace the one instruction at {@code site}.
+   *
+   * @param code the function that holds the site, as it stands now
+   * @param site absolute address of the instruction's first byte; if we patched it before, the plan
+   *     replaces what we put there
+   * @param replacement the new instruction
+   * @throws PlanRefusedException if one of the {@link Rules} forbids it
+   */
+  public PatchPlan replace(CodeRegion code, long site, Assembly replacement) {
+    Reading reading = new Reading(decoder, code);
+    SiteRules siteRules = new SiteRules(reading, rseq);
+    OldCode old = siteRules.check(site);
+    if (old.isArmed()) {
+      throw siteRules.refusal(
+          Rules.BREAKPOINTS,
+          old,
+          "we armed a breakpoint there, whose traps somebody takes",
+          "revert that patch first");
+    }
+    int needed = replacement.shortest(site);
+    if (needed > old.length()) {
+      throw new Displaced(reading, siteRules).refusal(old, replacement.toString(), needed);
+    }
+    CodeBytes bytes = replacement.at(site, old.length());
+    Instruction fresh =
+        new ReplacementRules(reading).check(old, bytes, isEntry(reading.recovered(), site));
+    return plan(
+        new Poke(old.site(), old.now().length(), bytes, fresh.length(), new TrapAction.Rewind()));
+  }
+
+  /**
+   * Plans to set a breakpoint at {@code site} that stays.
+   *
+   * @param code the function that holds the site, as it stands now
+   * @param site absolute address of an instruction's first byte
+   * @param action what becomes of a thread that runs it: {@link TrapAction.Redirect}, or {@link
+   *     TrapAction.PassOn} for a program that takes its SIGTRAP itself and does not go on behind
+   *     the breakpoint's byte
+   * @throws PlanRefusedException if one of the {@link Rules} forbids it
+   */
+  public PatchPlan arm(CodeRegion code, long site, TrapAction action) {
+    Reading reading = new Reading(decoder, code);
+    SiteRules siteRules = new SiteRules(reading, rseq);
+    OldCode old = siteRules.check(site);
+    if (old.isArmed()) {
+      throw siteRules.refusal(
+          Rules.BREAKPOINTS, old, "we armed a breakpoint there already", "revert that patch first");
+    }
+    badAction(reading, old, action)
+        .ifPresent(
+            reason -> {
+              throw siteRules.refusal(
+                  Rules.BREAKPOINTS,
+                  old,
+                  reason,
+                  "redirect to code outside of the site, or pass the trap on to the program");
+            });
+    CodeBytes armed = old.site().bytes().with(0, CodeBytes.of(INT3));
+    return plan(new Poke(old.site(), old.now().length(), armed, 1, action));
+  }
+
+  /**
+   * One plan that does what several do, with the core syncs shared (rule 6).
+   *
+   * @param plans at least one, in any order
+   * @throws PlanRefusedException by rule 6 if two sites share a byte, or a new branch of one leads
+   *     inside another
+   */
+  public PatchPlan batch(Collection<PatchPlan> plans) {
+    checkArgument(!plans.isEmpty(), "a batch has at least one plan");
+    for (PatchPlan plan : plans) {
+      checkArgument(plan.trapByte() == INT3, "a plan for another instruction set: %s", plan);
+    }
+    ImmutableList<Poke> pokes =
+        plans.stream()
+            .flatMap(plan -> plan.pokes().stream())
+            .collect(ImmutableList.toImmutableList());
+    PatchPlan batch = PatchPlan.of(INT3, pokes);
+    new BatchRules(decoder).check(batch);
+    return batch;
+  }
+
+  /**
+   * Which kinds of patch can be done at {@code site}, and why others can't, for people to read.
+   * Targets of jumps and calls are taken to be in reach.
+   *
+   * @return one row for each {@link PatchOption.Kind}, in their order
+   */
+  public ImmutableList<PatchOption> options(CodeRegion code, long site) {
+    ImmutableList.Builder<PatchOption> options = ImmutableList.builder();
+    for (PatchOption.Kind kind : PatchOption.Kind.values()) {
+      options.add(new PatchOption(kind, refusal(kind, code, site)));
+    }
+    return options.build();
+  }
+
+  /**
+   * The code as it stands now, one line an instruction. Where bytes are none there is a line for
+   * one byte, and reading goes on behind it.
+   */
+  public ImmutableList<CodeLine> disassemble(CodeRegion code) {
+    ImmutableList.Builder<CodeLine> lines = ImmutableList.builder();
+    for (int at = 0; at < code.bytes().length(); ) {
+      long decoded = decoder.decode(code, at);
+      boolean isInstruction = Decoded.isDecoded(decoded);
+      int length = isInstruction ? Decoded.length(decoded) : 1;
+      lines.add(
+          new CodeLine(
+              code.address() + at,
+              code.bytes().slice(at, at + length),
+              isInstruction
+                  ? Reading.text(decoder, code, at)
+                  : "(" + Decoded.reason(decoded).words() + ")",
+              isInstruction));
+      at += length;
+    }
+    return lines.build();
+  }
+
+  private Optional<PlanRefusedException> refusal(
+      PatchOption.Kind kind, CodeRegion code, long site) {
+    // Behind the function: near enough for 32 bits; for 8 bits it must be behind the site.
+    long far = code.end() + 0x1000;
+    long near = near(code, site);
+    try {
+      switch (kind) {
+        case NOP -> replace(code, site, Assembly.nop());
+        case RETURN -> replace(code, site, Assembly.ret());
+        case SHORT_JUMP -> replace(code, site, Assembly.jmp(near));
+        case JUMP -> replace(code, site, Assembly.jmp(far));
+        case CALL -> replace(code, site, Assembly.call(far));
+        case BREAKPOINT -> arm(code, site, new TrapAction.Redirect(far));
+      }
+      return Optional.empty();
+    } catch (PlanRefusedException refused) {
+      return Optional.of(refused);
+    }
+  }
+
+  /** A boundary behind the site that a short jump reaches. */
+  private long near(CodeRegion code, long site) {
+    return disassemble(code).stream()
+        .mapToLong(CodeLine::address)
+        .filter(address -> Long.compareUnsigned(address, site + Instruction.MAX_LENGTH) > 0)
+        .findFirst()
+        .orElse(code.end());
+  }
+
+  private static PatchPlan plan(Poke poke) {
+    return PatchPlan.of(INT3, ImmutableList.of(poke));
+  }
+
+  /** Why a breakpoint can't stay with this action; empty where it can. */
+  private static Optional<String> badAction(Reading reading, OldCode old, TrapAction action) {
+    if (action instanceof TrapAction.Rewind) {
+      return Optional.of("a thread that is rewound to a breakpoint that stays would wait for ever");
+    }
+    if (action instanceof TrapAction.Redirect redirect) {
+      long distance = redirect.address() - old.site().address();
+      return distance >= 0 && distance < old.length()
+          ? Optional.of("the redirect leads into the site itself")
+          : reading
+              .middleOf(redirect.address())
+              .map(text -> "the redirect leads into the middle of " + text);
+    }
+    return Optional.empty();
+  }
+
+  /** Whether {@code site} is the first instruction of the function, ENDBR64 not counted. */
+  private boolean isEntry(CodeRegion recovered, long site) {
+    long first = decoder.decode(recovered, 0);
+    return site == recovered.address()
+        || (Decoded.isDecoded(first)
+            && Decoded.flow(first) == Flow.LANDING_PAD
+            && site == recovered.address() + Decoded.length(first));
+  }
+}
