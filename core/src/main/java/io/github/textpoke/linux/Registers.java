@@ -1,0 +1,109 @@
+package io.github.textpoke.linux;
+
+import jnr.ffi.Pointer;
+
+/**
+ * The general registers of one stopped thread: struct user_regs_struct in native memory, read and
+ * written by offset. Mutable, of one thread.
+ */
+public final class Registers {
+  /** Size of the struct in bytes. */
+  static final int SIZE = 27 * 8;
+
+  static final int R10 = 7 * 8;
+  static final int R9 = 8 * 8;
+  static final int R8 = 9 * 8;
+  static final int RAX = 10 * 8;
+  static final int RDX = 12 * 8;
+  static final int RSI = 13 * 8;
+  static final int RDI = 14 * 8;
+  static final int ORIG_RAX = 15 * 8;
+  static final int RIP = 16 * 8;
+  static final int CS = 17 * 8;
+  static final int EFLAGS = 18 * 8;
+  static final int RSP = 19 * 8;
+
+  /** The code segment of 64-bit user code. */
+  private static final long CS_64 = 0x33;
+
+  private static final long DIRECTION_FLAG = 1 << 10;
+  private static final long TRAP_FLAG = 1 << 8;
+
+  private final Pointer memory = Libc.RUNTIME.getMemoryManager().allocateDirect(SIZE, true);
+
+  /** Address of the struct. */
+  long address() {
+    return memory.address();
+  }
+
+  /** The instruction pointer. */
+  public long rip() {
+    return memory.getLong(RIP);
+  }
+
+  /** The stack pointer. */
+  public long rsp() {
+    return memory.getLong(RSP);
+  }
+
+  /** The result of a system call. */
+  public long rax() {
+    return memory.getLong(RAX);
+  }
+
+  /** The number of the system call that the thread is in, -1 where it is in none. */
+  public long origRax() {
+    return memory.getLong(ORIG_RAX);
+  }
+
+  /** The third argument of a system call. */
+  public long rdx() {
+    return memory.getLong(RDX);
+  }
+
+  /** The fourth argument of a system call. */
+  public long r10() {
+    return memory.getLong(R10);
+  }
+
+  /** Whether the thread runs 64-bit code. */
+  public boolean is64Bit() {
+    return memory.getLong(CS) == CS_64;
+  }
+
+  /** Sets the instruction pointer. */
+  public void setRip(long address) {
+    memory.putLong(RIP, address);
+  }
+
+  /** Sets the result of a system call. */
+  public void setRax(long value) {
+    memory.putLong(RAX, value);
+  }
+
+  /** Makes these equal to {@code other}. */
+  public void copyFrom(Registers other) {
+    for (int offset = 0; offset < SIZE; offset += 8) {
+      memory.putLong(offset, other.memory.getLong(offset));
+    }
+  }
+
+  /**
+   * Sets up a system call at {@code instruction}, an existing {@code 0f 05}. No system call is in
+   * progress for the kernel (orig_rax -1), so that it does not restart one; direction and trap flag
+   * are clear.
+   */
+  public void setSystemCall(
+      long instruction, long number, long a, long b, long c, long d, long e, long f) {
+    memory.putLong(RIP, instruction);
+    memory.putLong(RAX, number);
+    memory.putLong(ORIG_RAX, -1);
+    memory.putLong(RDI, a);
+    memory.putLong(RSI, b);
+    memory.putLong(RDX, c);
+    memory.putLong(R10, d);
+    memory.putLong(R8, e);
+    memory.putLong(R9, f);
+    memory.putLong(EFLAGS, memory.getLong(EFLAGS) & ~(DIRECTION_FLAG | TRAP_FLAG));
+  }
+}

@@ -1,0 +1,4 @@
+@NullMarked
+package io.github.textpoke.linux;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,115 @@
+package io.github.textpoke.process;
+
+import java.io.File;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What /proc/TID/status tells of one thread at one moment.
+ *
+ * @param name command name
+ * @param state one letter: R, S, D, T, t, Z, X
+ * @param tgid the process it belongs to
+ * @param tracer thread id of its tracer, 0: none
+ * @param uid real user id
+ * @param seccomp 0: none, 1: strict, 2: filter
+ * @param threads how many threads its process has
+ * @param pending signals queued for it and for its process; bit n-1 is signal n
+ * @param blocked signals it blocks
+ * @param ignored signals its process ignores
+ * @param caught signals its process has handlers for
+ */
+public record ProcStatus(
+    String name,
+    char state,
+    int tgid,
+    int tracer,
+    int uid,
+    int seccomp,
+    int threads,
+    long pending,
+    long blocked,
+    long ignored,
+    long caught) {
+
+  /** The bit of SIGTRAP in a set of signals. */
+  public static final long SIGTRAP_BIT = 1L << 4;
+
+  /** Reads it, or null where there is no such thread (any more). */
+  public static @Nullable ProcStatus read(int tid) {
+    String text = readProc("/proc/" + tid + "/status");
+    return text == null ? null : parse(text);
+  }
+
+  static ProcStatus parse(String text) {
+    String uid = field(text, "Uid:");
+    return new ProcStatus(
+        field(text, "Name:"),
+        field(text, "State:").charAt(0),
+        Integer.parseInt(field(text, "Tgid:")),
+        Integer.parseInt(field(text, "TracerPid:")),
+        Integer.parseInt(uid.substring(0, uid.indexOf('\t'))),
+        text.contains("\nSeccomp:") ? Integer.parseInt(field(text, "Seccomp:")) : 0,
+        text.contains("\nThreads:") ? Integer.parseInt(field(text, "Threads:")) : 0,
+        hex(text, "SigPnd:") | hex(text, "ShdPnd:"),
+        hex(text, "SigBlk:"),
+        hex(text, "SigIgn:"),
+        hex(text, "SigCgt:"));
+  }
+
+  /** Whether it is dead but for its entry. */
+  public boolean isDead() {
+    return state == 'Z' || state == 'X';
+  }
+
+  /** Whether an int3 of ours would change its or its process's signal state (force_sig). */
+  public boolean losesSigtrapState() {
+    return ((blocked | ignored) & SIGTRAP_BIT) != 0;
+  }
+
+  /** The thread ids of a process; empty where it has ended. */
+  public static int[] threads(int pid) {
+    String[] names = new File("/proc/" + pid + "/task").list();
+    return names == null ? new int[0] : Arrays.stream(names).mapToInt(Integer::parseInt).toArray();
+  }
+
+  /** The ids of all processes. */
+  public static int[] processes() {
+    String[] names = new File("/proc").list();
+    return names == null
+        ? new int[0]
+        : Arrays.stream(names)
+            .filter(name -> Character.isDigit(name.charAt(0)))
+            .mapToInt(Integer::parseInt)
+            .toArray();
+  }
+
+  /** The command name of a process or thread, {@code ?} where it has ended. */
+  public static String name(int pid) {
+    String comm = readProc("/proc/" + pid + "/comm");
+    return comm == null ? "?" : comm.strip();
+  }
+
+  /** The text of a file of /proc, or null where the process has ended or may not be looked at. */
+  static @Nullable String readProc(String path) {
+    try {
+      return Files.readString(Path.of(path), StandardCharsets.ISO_8859_1);
+    } catch (IOException ended) {
+      return null;
+    }
+  }
+
+  private static String field(String text, String name) {
+    int at = text.startsWith(name) ? 0 : text.indexOf("\n" + name) + 1;
+    int from = at + name.length();
+    return text.substring(from, text.indexOf('\n', from)).strip();
+  }
+
+  private static long hex(String text, String name) {
+    return Long.parseUnsignedLong(field(text, name), 16);
+  }
+}
