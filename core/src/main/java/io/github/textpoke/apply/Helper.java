@@ -1,0 +1,133 @@
+package io.github.textpoke.apply;
+
+import io.github.textpoke.linux.Errno;
+import io.github.textpoke.linux.Kernel;
+import io.github.textpoke.linux.Ptrace;
+import io.github.textpoke.linux.Registers;
+import io.github.textpoke.process.ProcStatus;
+
+/**
+ * Our thread of the target: it runs system calls at an existing {@code syscall} instruction, one
+ * single step each, and no code of ours. It uses no stack and no memory. A core sync must come from
+ * a thread that shares the target's memory: membarrier names no other process
+ * (kernel/sched/membarrier.c).
+ *
+ * <p>Between two calls its registers are set so that it ends itself if the tracer dies.
+ */
+final class Helper {
+  static final int MEMBARRIER_SYNC_CORE = 1 << 5;
+  static final int MEMBARRIER_REGISTER_SYNC_CORE = 1 << 6;
+
+  /**
+   * A single step's SIGTRAP is forced on the thread: blocked, it would reset the handler of all.
+   */
+  static final long ALL_BUT_SIGTRAP = ~ProcStatus.SIGTRAP_BIT;
+
+  private final Tracer tracer;
+  private final Ptrace ptrace;
+  private final int tid;
+  private final Injection injection;
+  private final long syscall;
+  private final Registers request = new Registers();
+  private final Registers sync = new Registers();
+
+  /**
+   * @param tid a stopped thread
+   * @param injection how it runs system calls
+   */
+  Helper(Tracer tracer, int tid, Injection injection) {
+    this.tracer = tracer;
+    this.ptrace = tracer.ptrace;
+    this.tid = tid;
+    this.injection = injection;
+    this.syscall = injection.instruction();
+    ptrace.getRegisters(tid, request);
+    sync.copyFrom(request);
+    sync.setSystemCall(syscall, Kernel.SYS_MEMBARRIER, MEMBARRIER_SYNC_CORE, 0, 0, 0, 0, 0);
+    // No signal of the program's may run on a stack that it shares.
+    ptrace.setSignalMask(tid, ALL_BUT_SIGTRAP);
+    poise();
+  }
+
+  int tid() {
+    return tid;
+  }
+
+  /** Makes core syncs possible; once per memory it waits some milliseconds for the kernel (RCU). */
+  long register() {
+    long result = sync();
+    if (result != -Errno.EPERM) {
+      return result;
+    }
+    result = call(Kernel.SYS_MEMBARRIER, MEMBARRIER_REGISTER_SYNC_CORE, 0, 0, 0, 0, 0);
+    return result < 0 ? result : sync();
+  }
+
+  /**
+   * Core sync. When it returns 0, every core that runs the target has executed a serializing
+   * instruction. Allocates nothing.
+   *
+   * @return 0, or the negated errno
+   */
+  long sync() {
+    return run(sync);
+  }
+
+  /** Runs one system call; returns its result or the negated errno. */
+  long call(long number, long a, long b, long c, long d, long e, long f) {
+    request.setSystemCall(syscall, number, a, b, c, d, e, f);
+    return run(request);
+  }
+
+  private long run(Registers registers) {
+    return injection.run(tid, registers);
+  }
+
+  /**
+   * From here on it ends itself if the tracer dies: it stands at an exit. Its stop was waited for,
+   * so that the kernel delivers no signal with it.
+   */
+  void poise() {
+    request.setSystemCall(syscall, Kernel.SYS_EXIT, 0, 0, 0, 0, 0, 0);
+    ptrace.setRegisters(tid, request);
+  }
+
+  /** Takes part in a group stop, which is not complete while one thread of the process does not. */
+  void joinGroupStop() {
+    poise();
+    int signal = 0;
+    int status;
+    do {
+      ptrace.interrupt(tid);
+      ptrace.resume(tid, signal);
+      status = tracer.awaitStopOrEnd(tid);
+      if (!Ptrace.isStop(status)) {
+        return;
+      }
+      signal = sentSignal(status);
+    } while (Ptrace.event(status) != Ptrace.EVENT_STOP);
+  }
+
+  /** Ends it, and waits for its end. */
+  void exit() {
+    tracer.setHelper(0);
+    poise();
+    int signal = 0;
+    while (ptrace.resume(tid, signal) == 0) {
+      int status = tracer.awaitStopOrEnd(tid);
+      if (!Ptrace.isStop(status)) {
+        return;
+      }
+      signal = sentSignal(status);
+    }
+  }
+
+  /**
+   * A signal that somebody has sent to the process and that can't be blocked: it goes on its way.
+   */
+  private static int sentSignal(int status) {
+    return Ptrace.isSignalDelivery(status) && Ptrace.stopSignal(status) != Ptrace.SIGTRAP
+        ? Ptrace.stopSignal(status)
+        : 0;
+  }
+}

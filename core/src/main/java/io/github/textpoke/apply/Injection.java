@@ -1,0 +1,99 @@
+package io.github.textpoke.apply;
+
+import io.github.textpoke.linux.Kernel;
+import io.github.textpoke.linux.Ptrace;
+import io.github.textpoke.linux.Registers;
+
+/**
+ * Runs one system call in a stopped thread, at an existing {@code syscall} instruction.
+ *
+ * <p>Usually by a single step. But its trap is forced on the thread, and where the process ignores
+ * SIGTRAP the kernel then resets the handler to the default (kernel/signal.c,
+ * force_sig_info_to_task): there the thread runs from stop to stop of its system call instead,
+ * which sends no signal and takes twice as long.
+ */
+final class Injection {
+  /** Bytes of the {@code syscall} instruction. */
+  private static final int SYSCALL_LENGTH = 2;
+
+  private final Tracer tracer;
+  private final Ptrace ptrace;
+  private final long syscall;
+  private final Registers answer = new Registers();
+
+  /** The thread that was born of the call; 0: none. */
+  private int born;
+
+  private boolean groupStopped;
+
+  /**
+   * @param syscall address of a {@code syscall} instruction
+   */
+  Injection(Tracer tracer, long syscall) {
+    this.tracer = tracer;
+    this.ptrace = tracer.ptrace;
+    this.syscall = syscall;
+  }
+
+  /** Whether job control has stopped the process meanwhile. */
+  boolean groupStopped() {
+    return groupStopped;
+  }
+
+  long instruction() {
+    return syscall;
+  }
+
+  int born() {
+    return born;
+  }
+
+  /**
+   * Runs the system call that {@code registers} set up. The thread is stopped behind it, and its
+   * registers are those of the call.
+   *
+   * @return the result, or the negated errno
+   */
+  long run(int tid, Registers registers) {
+    boolean quietly = tracer.sigtrap().isIgnored();
+    born = 0;
+    groupStopped = false;
+    ptrace.setRegisters(tid, registers);
+    int signal = 0;
+    for (; ; ) {
+      if ((quietly ? ptrace.runToSystemCall(tid, signal) : ptrace.step(tid, signal)) < 0) {
+        throw tracer.awaitEnd();
+      }
+      int status = tracer.awaitStopOrEnd(tid);
+      if (!Ptrace.isStop(status)) {
+        throw tracer.awaitEnd();
+      }
+      signal = 0;
+      if (Ptrace.isSignalDelivery(status)
+          && Ptrace.stopSignal(status) == Ptrace.SIGTRAP
+          && isSent(ptrace.signalCode(tid))) {
+        // Sent to the process by somebody, and not the end of our step: for a thread of the
+        // program's.
+        Kernel.sendSignal(tracer.pid(), tracer.pid(), Ptrace.SIGTRAP);
+      } else if (Ptrace.isSignalDelivery(status) && Ptrace.stopSignal(status) != Ptrace.SIGTRAP) {
+        // The thread blocks what can be blocked: SIGSTOP is left, and it is for the whole process.
+        signal = Ptrace.stopSignal(status);
+      } else if (Ptrace.event(status) == Ptrace.EVENT_CLONE) {
+        ptrace.getEventMessage(tid);
+        born = (int) ptrace.word();
+      } else if (Ptrace.isGroupStop(status)) {
+        groupStopped = true;
+      } else if (quietly ? Ptrace.isSystemCallStop(status) : Ptrace.isSignalDelivery(status)) {
+        ptrace.getRegisters(tid, answer);
+        // At the entry stop the instruction pointer is behind the instruction, too.
+        if (answer.rip() == syscall + SYSCALL_LENGTH && !(quietly && ptrace.isEntry(tid))) {
+          return answer.rax();
+        }
+      }
+    }
+  }
+
+  private static boolean isSent(int signalCode) {
+    return signalCode <= 0 && signalCode != Ptrace.NO_SIGNAL;
+  }
+}

@@ -1,0 +1,15 @@
+package io.github.textpoke.apply;
+
+/** Hears of each poke of {@link TargetProcess#toggle}, on the tracer's thread: it must be quick. */
+@FunctionalInterface
+public interface ToggleListener {
+  /**
+   * One plan was applied, or reverted.
+   *
+   * @param nanos from the first comparison to the last core sync
+   * @param traps breakpoints that threads ran meanwhile
+   * @param parked threads that waited
+   * @return false to stop after the next revert
+   */
+  boolean poked(long nanos, long traps, int parked);
+}

@@ -1,0 +1,4 @@
+@NullMarked
+package io.github.textpoke.apply;
+
+import org.jspecify.annotations.NullMarked;
