@@ -1,0 +1,79 @@
+package io.github.textpoke.cli;
+
+import com.google.gson.stream.JsonWriter;
+import io.github.textpoke.PatchException;
+import io.github.textpoke.PatchException.PlanRefusedException;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.io.UncheckedIOException;
+
+/** Prints results as text or as JSON, and failures as one line. */
+final class Output {
+  private static final String NAME = "textpoke: ";
+
+  private Output() {}
+
+  static void print(Result result, boolean asJson, PrintWriter out) {
+    if (asJson) {
+      out.println(json(result));
+    } else {
+      result.text(out);
+    }
+    out.flush();
+  }
+
+  private static String json(Result result) {
+    StringWriter text = new StringWriter();
+    try (JsonWriter json = new JsonWriter(text)) {
+      json.setIndent("  ");
+      json.setHtmlSafe(false);
+      json.beginObject();
+      result.json(json);
+      json.endObject();
+    } catch (IOException e) {
+      throw new UncheckedIOException("a string can't fail to be written", e);
+    }
+    return text.toString();
+  }
+
+  /** The one line on stderr. */
+  static String line(Throwable failure) {
+    String message = failure.getMessage();
+    return NAME
+        + (failure instanceof PatchException && message != null
+            ? oneLine(message)
+            : "unexpected: " + oneLine(failure.toString()) + " (--debug shows where)");
+  }
+
+  /** The one line on stderr for bad usage. */
+  static String usage(String message, String command) {
+    return NAME
+        + oneLine(message).replaceFirst("^Error: ", "")
+        + "; '"
+        + command
+        + " --help' shows how";
+  }
+
+  static String oneLine(String text) {
+    return text.strip().replaceAll("\\s*\\R\\s*", "; ");
+  }
+
+  static String hex(long address) {
+    return "0x" + Long.toHexString(address);
+  }
+
+  /** A refusal without the address that stands beside it already. */
+  static String reason(PlanRefusedException refusal) {
+    return "rule "
+        + refusal.rule()
+        + ": "
+        + refusal.reason()
+        + (refusal.remedy().isEmpty() ? "" : "; " + refusal.remedy());
+  }
+
+  /** Nanoseconds as microseconds. */
+  static String micros(long nanos) {
+    return "%.1f us".formatted(nanos / 1e3);
+  }
+}

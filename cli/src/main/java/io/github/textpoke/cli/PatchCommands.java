@@ -1,0 +1,103 @@
+package io.github.textpoke.cli;
+
+import io.github.textpoke.apply.Patch;
+import io.github.textpoke.apply.TargetProcess;
+import java.time.Duration;
+import picocli.CommandLine.ArgGroup;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** Commands that patch a process. */
+final class PatchCommands {
+  private PatchCommands() {}
+
+  @Command(
+      name = "apply",
+      mixinStandardHelpOptions = true,
+      description = "Patch a site, and say how to go back.")
+  static final class Apply implements Runnable {
+    @Spec
+    @SuppressWarnings("NullAway.Init") // picocli sets it
+    private CommandSpec spec;
+
+    @Mixin private Arguments.Place place = new Arguments.Place();
+
+    @ArgGroup(exclusive = true, multiplicity = "1")
+    private Arguments.Replacement replacement = new Arguments.Replacement();
+
+    @Mixin private Arguments.Decoders decoders = new Arguments.Decoders();
+    @Mixin private Arguments.Format format = new Arguments.Format();
+
+    @Override
+    public void run() {
+      Planned planned = Planned.make(place, replacement, decoders);
+      try (TargetProcess process = TargetProcess.attach(place.pid)) {
+        Patch patch = process.apply(planned.plan());
+        Output.print(
+            new Applied(planned, patch.report(), planned.wayBack(place.was)),
+            format.json,
+            spec.commandLine().getOut());
+      }
+    }
+  }
+
+  @Command(
+      name = "toggle",
+      mixinStandardHelpOptions = true,
+      description = "Patch a site and put the old bytes back, again and again, and measure it.")
+  static final class Toggle implements Runnable {
+    @Spec
+    @SuppressWarnings("NullAway.Init") // picocli sets it
+    private CommandSpec spec;
+
+    @Mixin private Arguments.Place place = new Arguments.Place();
+
+    @ArgGroup(exclusive = true, multiplicity = "1")
+    private Arguments.Replacement replacement = new Arguments.Replacement();
+
+    @Option(
+        names = "--count",
+        paramLabel = "N",
+        required = true,
+        description = "How often to patch and go back.")
+    private long count;
+
+    @Option(
+        names = "--interval",
+        paramLabel = "DURATION",
+        converter = Arguments.Time.class,
+        description = "From one change to the next, as 500us, 10ms, 2s (default: at once).")
+    private Duration interval = Duration.ZERO;
+
+    @Mixin private Arguments.Decoders decoders = new Arguments.Decoders();
+    @Mixin private Arguments.Format format = new Arguments.Format();
+
+    @Override
+    public void run() {
+      if (count < 1) {
+        throw new ParameterException(spec.commandLine(), "--count must be at least 1");
+      }
+      Planned planned = Planned.make(place, replacement, decoders);
+      Measurement measurement = new Measurement();
+      // The interruption is closed last: the JVM may end when the target has been left.
+      try (Interruption interruption = Interruption.watch(measurement);
+          TargetProcess process = TargetProcess.attach(place.pid)) {
+        long done = toggle(process, planned, measurement);
+        Output.print(
+            new Toggled(planned, done, count, measurement),
+            format.json,
+            spec.commandLine().getOut());
+      }
+    }
+
+    private long toggle(TargetProcess process, Planned planned, Measurement measurement) {
+      try (Progress progress = Progress.start(measurement, count)) {
+        return process.toggle(planned.plan(), count, interval, measurement);
+      }
+    }
+  }
+}

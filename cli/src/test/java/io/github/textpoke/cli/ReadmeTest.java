@@ -1,0 +1,115 @@
+package io.github.textpoke.cli;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.google.common.collect.ImmutableList;
+import io.github.textpoke.fixtures.Fixture;
+import io.github.textpoke.x86.plan.Rules;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.net.URL;
+import java.net.URLClassLoader;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import javax.tools.ToolProvider;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/** What the README says is true. Surefire runs tests in the module's folder. */
+@Timeout(120)
+class ReadmeTest {
+  private static final Pattern JAVA = Pattern.compile("(?s)```java\n(.*?)```");
+  private static final Pattern CLASS = Pattern.compile("public class (\\w+)");
+
+  @TempDir private Path folder;
+
+  @Test
+  void theTableOfRulesIsTheCodes() throws IOException {
+    assertThat(readme()).contains("\n\n" + Rules.table() + "\n");
+  }
+
+  @Test
+  void theExitCodesAreTheCommandLines() throws IOException {
+    String help = Run.of("--help").assertDone().out();
+
+    Matcher rows = Pattern.compile("(?m)^\\| ([0-9]) \\| ([^|]*) \\|$").matcher(readme());
+    int codes = 0;
+    for (; rows.find(); codes++) {
+      assertThat(help).contains("  " + rows.group(1) + "   " + rows.group(2));
+    }
+    assertThat(codes).isEqualTo(ExitCode.ROLLED_BACK + 1);
+  }
+
+  @Test
+  void thereAreTwoExamples() throws IOException {
+    assertThat(examples()).hasSize(2);
+  }
+
+  @Test
+  void theFirstExamplePatchesAProcessAndTakesItBack() throws Exception {
+    try (Fixture workers = Fixture.start("workers", "--sites", "nop_62")) {
+      String printed = run(examples().get(0), Integer.toString(workers.pid()));
+
+      assertThat(printed).startsWith("ApplyReport[engine=");
+      workers.assertHealthy();
+      assertThat(Run.of("inspect", workers.pid(), "nop_62").assertDone().out())
+          .contains("0f 1f 44 00 00");
+    }
+  }
+
+  @Test
+  void theSecondExampleAssertsOnAPlan() throws Exception {
+    assertThat(run(examples().get(1))).contains("step", "core sync", "0x1001");
+  }
+
+  private static String readme() throws IOException {
+    return Files.readString(Path.of("..", "README.md"));
+  }
+
+  private static ImmutableList<String> examples() throws IOException {
+    return JAVA.matcher(readme())
+        .results()
+        .map(found -> found.group(1))
+        .collect(ImmutableList.toImmutableList());
+  }
+
+  /** Compiles an example with this test's class path, runs it, and returns what it prints. */
+  private String run(String example, String... arguments) throws Exception {
+    Matcher name = CLASS.matcher(example);
+    assertThat(name.find()).isTrue();
+    Path source = Files.writeString(folder.resolve(name.group(1) + ".java"), example);
+    ByteArrayOutputStream errors = new ByteArrayOutputStream();
+    int status =
+        ToolProvider.getSystemJavaCompiler()
+            .run(
+                null,
+                null,
+                errors,
+                "-Xlint:all,-processing,-path",
+                "-Werror",
+                "-cp",
+                System.getProperty("java.class.path"),
+                "-d",
+                folder.toString(),
+                source.toString());
+    assertThat(status).as(errors.toString(UTF_8)).isZero();
+
+    ByteArrayOutputStream printed = new ByteArrayOutputStream();
+    PrintStream out = System.out;
+    try (URLClassLoader loader = new URLClassLoader(new URL[] {folder.toUri().toURL()})) {
+      System.setOut(new PrintStream(printed, true, UTF_8));
+      loader
+          .loadClass(name.group(1))
+          .getMethod("main", String[].class)
+          .invoke(null, (Object) arguments);
+    } finally {
+      System.setOut(out);
+    }
+    return printed.toString(UTF_8);
+  }
+}
