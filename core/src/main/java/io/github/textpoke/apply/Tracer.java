@@ -264,13 +264,9 @@ final class Tracer {
   }
 
   private void exec(int tid) {
-    if (tid == pid) {
-      execed = true;
-      ptrace.detach(tid);
-    } else {
-      // A sharer, such as the child of a vfork, that leaves the memory.
-      ptrace.detach(tid);
-    }
+    // Else it is a sharer, such as the child of a vfork, that leaves the memory.
+    execed |= tid == pid;
+    ptrace.detach(tid);
     tracees.remove(tid);
   }
 

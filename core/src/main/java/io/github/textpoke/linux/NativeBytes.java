@@ -52,14 +52,4 @@ public final class NativeBytes {
     memory.get(offset, bytes, 0, length);
     return CodeBytes.copyOf(bytes, 0, length);
   }
-
-  /** Whether {@code length} bytes at {@code a} and at {@code b} are equal. */
-  public boolean equal(int a, int b, int length) {
-    for (int i = 0; i < length; i++) {
-      if (memory.getByte(a + i) != memory.getByte(b + i)) {
-        return false;
-      }
-    }
-    return true;
-  }
 }
