@@ -9,6 +9,7 @@ import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException.CodeChangedException;
 import io.github.textpoke.PatchException.Outcome;
 import io.github.textpoke.PatchException.PlanRefusedException;
+import io.github.textpoke.plan.Recovery.Goal;
 import io.github.textpoke.plan.Step.SyncCores;
 import io.github.textpoke.plan.Step.Write;
 import java.util.ArrayList;
@@ -148,6 +149,42 @@ public final class PokeProtocol {
       }
     }
     return new Steps(plan.trapByte()).of(changes, true);
+  }
+
+  /**
+   * The steps that finish a plan or take it back, given nothing but the bytes that stand at its
+   * sites: for a plan whose patcher died. It may have been cut off anywhere: between two steps, in
+   * the middle of a write, in a rollback, in its inverse, in a recovery. The steps are safe at
+   * every point, by the same protocol, and their {@code expected} bytes are exact. A site whose
+   * bytes no cut-off explains is not written. Trap actions must live on until their end.
+   *
+   * <p>They hold a core sync before the first byte behind a breakpoint, and one at their end, even
+   * where no byte is left to write: whatever was written last may not have been synced.
+   *
+   * @param plan made by {@link PatchPlan#of}
+   * @param found for each poke, in order, the bytes that stand at its site; fewer where the rest
+   *     can't be read
+   * @param goal which bytes shall stand at the end
+   * @throws IllegalArgumentException if there are not as many {@code found} as pokes
+   */
+  public static Recovery recovery(PatchPlan plan, List<CodeBytes> found, Goal goal) {
+    checkArgument(
+        found.size() == plan.pokes().size(),
+        "%s sites, and the bytes of %s",
+        plan.pokes().size(),
+        found.size());
+    ImmutableList.Builder<FoundSite> sites = ImmutableList.builder();
+    List<Change> changes = new ArrayList<>();
+    for (int i = 0; i < found.size(); i++) {
+      Poke poke = plan.pokes().get(i);
+      FoundSite site = FoundSite.of(plan.trapByte(), poke, found.get(i));
+      sites.add(site);
+      CodeBytes bytes = goal == Goal.NEW ? poke.replacement() : poke.site().bytes();
+      if (site.state() != FoundSite.State.FOREIGN && !site.found().equals(bytes)) {
+        changes.add(new Change(poke.address(), site.found(), bytes));
+      }
+    }
+    return new Recovery(sites.build(), new Steps(plan.trapByte()).of(changes, true));
   }
 
   private static void checkApart(Poke first, Poke second) {
