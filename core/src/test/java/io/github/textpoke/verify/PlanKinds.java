@@ -15,8 +15,8 @@ import java.util.Map;
 import java.util.stream.Stream;
 
 /** Plans of every kind, and how to bend them. */
-final class PlanKinds {
-  static final int INT3 = 0xcc;
+public final class PlanKinds {
+  public static final int INT3 = 0xcc;
   static final TrapAction REWIND = new TrapAction.Rewind();
   static final TrapAction REDIRECT = new TrapAction.Redirect(0x7000_0000);
   static final TrapAction PASS_ON = new TrapAction.PassOn();
@@ -24,7 +24,7 @@ final class PlanKinds {
   private PlanKinds() {}
 
   /** A plan and the kind of it. */
-  record Kind(String name, PatchPlan plan) {
+  public record Kind(String name, PatchPlan plan) {
     @Override
     public String toString() {
       return name + " of " + plan.pokes().get(0).length() + " bytes";
@@ -32,7 +32,7 @@ final class PlanKinds {
   }
 
   /** Every kind of plan whose sites have {@code length} bytes, at {@code address}. */
-  static ImmutableList<Kind> all(long address, int length) {
+  public static ImmutableList<Kind> all(long address, int length) {
     ImmutableList.Builder<Kind> kinds = ImmutableList.builder();
     Poke replacing = replacing(address, length, length, length, REWIND);
     Poke arming = arming(address, length, PASS_ON);

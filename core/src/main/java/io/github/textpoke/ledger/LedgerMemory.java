@@ -1,0 +1,22 @@
+package io.github.textpoke.ledger;
+
+import io.github.textpoke.CodeBytes;
+import io.github.textpoke.PatchException;
+import org.jspecify.annotations.Nullable;
+
+/** The memory of the process whose ledger is read and written. */
+public interface LedgerMemory {
+  /**
+   * The bytes at the absolute {@code address}, all {@code length} of them; {@code null} if one of
+   * them can't be read.
+   */
+  @Nullable CodeBytes read(long address, int length);
+
+  /**
+   * Writes {@code bytes} at the absolute {@code address}. Eight bytes at a multiple of eight must
+   * be written wholly or not at all, even if the patcher is killed.
+   *
+   * @throws PatchException if not all of them can be written
+   */
+  void write(long address, CodeBytes bytes);
+}

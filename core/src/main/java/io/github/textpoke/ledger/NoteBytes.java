@@ -1,0 +1,174 @@
+package io.github.textpoke.ledger;
+
+import com.google.common.collect.ImmutableList;
+import io.github.textpoke.CodeBytes;
+import io.github.textpoke.PatchException.PlanRefusedException;
+import io.github.textpoke.Site;
+import io.github.textpoke.plan.PatchPlan;
+import io.github.textpoke.plan.Poke;
+import io.github.textpoke.plan.TrapAction;
+import java.nio.BufferUnderflowException;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.time.Instant;
+
+/**
+ * A note as bytes, and back. Little-endian, nothing aligned; a text is a u16 with its length, then
+ * UTF-8.
+ *
+ * <pre>
+ *   u64 id            then for each poke:
+ *   i64 epoch millis  u64 address of the site
+ *   text who          u64 address of a redirect, else 0
+ *   text label        u8  trap action: 0 rewind, 1 redirect, 2 pass on
+ *   text engine       u32 length of the site
+ *   u8  trap byte     u32 length of the old instruction
+ *   u32 pokes         u32 length of the new instruction
+ *                     the old bytes, the new bytes
+ * </pre>
+ */
+final class NoteBytes {
+  private static final int FIXED = 8 + 8 + 3 * 2 + 1 + 4;
+  private static final int FIXED_OF_POKE = 8 + 8 + 1 + 3 * 4;
+
+  private static final int REWIND = 0;
+  private static final int REDIRECT = 1;
+  private static final int PASS_ON = 2;
+
+  private NoteBytes() {}
+
+  /** What was read. */
+  record Read(long id, PatchNote note) {}
+
+  /** Bytes that are no note; the message says why. */
+  static final class BadNoteException extends Exception {
+    private static final long serialVersionUID = 1L;
+
+    private BadNoteException(String reason, Throwable cause) {
+      super(reason, cause);
+    }
+  }
+
+  /** How many bytes {@code note} takes. */
+  static long length(PatchNote note) {
+    long length = FIXED;
+    for (String text : ImmutableList.of(note.who(), note.label(), note.engine())) {
+      length += text.getBytes(StandardCharsets.UTF_8).length;
+    }
+    for (Poke poke : note.plan().pokes()) {
+      length += FIXED_OF_POKE + 2L * poke.length();
+    }
+    return length;
+  }
+
+  /** Appends the note of the patch {@code id}. */
+  static void write(ByteBuffer to, long id, PatchNote note) {
+    to.putLong(id);
+    to.putLong(note.time().toEpochMilli());
+    write(to, note.who());
+    write(to, note.label());
+    write(to, note.engine());
+    to.put((byte) note.plan().trapByte());
+    to.putInt(note.plan().pokes().size());
+    for (Poke poke : note.plan().pokes()) {
+      write(to, poke);
+    }
+  }
+
+  private static void write(ByteBuffer to, String text) {
+    byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
+    to.putShort((short) bytes.length);
+    to.put(bytes);
+  }
+
+  private static void write(ByteBuffer to, Poke poke) {
+    to.putLong(poke.address());
+    TrapAction action = poke.trapAction();
+    if (action instanceof TrapAction.Rewind) {
+      to.putLong(0).put((byte) REWIND);
+    } else if (action instanceof TrapAction.Redirect redirect) {
+      to.putLong(redirect.address()).put((byte) REDIRECT);
+    } else if (action instanceof TrapAction.PassOn) {
+      to.putLong(0).put((byte) PASS_ON);
+    } else {
+      throw new IllegalStateException("a trap action that is not known here: " + action);
+    }
+    to.putInt(poke.length());
+    to.putInt(poke.oldLength());
+    to.putInt(poke.newLength());
+    to.put(poke.site().bytes().toByteArray());
+    to.put(poke.replacement().toByteArray());
+  }
+
+  /**
+   * Reads all that {@code from} holds, which may be hostile.
+   *
+   * @throws BadNoteException if it is no note, or its plan is one that the protocol would not make
+   */
+  static Read read(ByteBuffer from) throws BadNoteException {
+    try {
+      long id = from.getLong();
+      if (id < 1 || id > LedgerLayout.GREATEST_VALUE) {
+        throw new IllegalArgumentException("id " + Long.toUnsignedString(id));
+      }
+      Instant time = Instant.ofEpochMilli(from.getLong());
+      String who = readText(from);
+      String label = readText(from);
+      String engine = readText(from);
+      int trapByte = from.get() & 0xff;
+      int count = from.getInt();
+      ImmutableList.Builder<Poke> pokes = ImmutableList.builder();
+      for (int i = 0; i < count; i++) {
+        pokes.add(readPoke(from));
+      }
+      if (from.hasRemaining()) {
+        throw new IllegalArgumentException(from.remaining() + " bytes too many");
+      }
+      PatchPlan plan = PatchPlan.of(trapByte, pokes.build());
+      return new Read(id, new PatchNote(time, who, label, engine, plan));
+    } catch (BufferUnderflowException e) {
+      throw new BadNoteException("it ends too early", e);
+    } catch (IllegalArgumentException e) {
+      throw new BadNoteException(String.valueOf(e.getMessage()), e);
+    } catch (PlanRefusedException e) {
+      throw new BadNoteException(e.what(), e);
+    }
+  }
+
+  private static String readText(ByteBuffer from) {
+    return new String(readBytes(from, from.getShort() & 0xffff), StandardCharsets.UTF_8);
+  }
+
+  private static Poke readPoke(ByteBuffer from) {
+    long address = from.getLong();
+    TrapAction action = readAction(from.getLong(), from.get());
+    int length = from.getInt();
+    int oldLength = from.getInt();
+    int newLength = from.getInt();
+    CodeBytes old = CodeBytes.of(readBytes(from, length));
+    CodeBytes replacement = CodeBytes.of(readBytes(from, length));
+    return new Poke(new Site(address, old), oldLength, replacement, newLength, action);
+  }
+
+  private static TrapAction readAction(long redirect, int kind) {
+    if (kind != REDIRECT && redirect != 0) {
+      throw new IllegalArgumentException("trap action " + kind + " with an address");
+    }
+    return switch (kind) {
+      case REWIND -> new TrapAction.Rewind();
+      case REDIRECT -> new TrapAction.Redirect(redirect);
+      case PASS_ON -> new TrapAction.PassOn();
+      default -> throw new IllegalArgumentException("trap action " + kind);
+    };
+  }
+
+  private static byte[] readBytes(ByteBuffer from, int length) {
+    // Compared before they are allocated: the length is hostile.
+    if (length < 0 || length > from.remaining()) {
+      throw new BufferUnderflowException();
+    }
+    byte[] bytes = new byte[length];
+    from.get(bytes);
+    return bytes;
+  }
+}
