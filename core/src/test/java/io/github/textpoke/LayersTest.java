@@ -31,6 +31,7 @@ final class LayersTest {
           ROOT + ".ledger",
           LINUX,
           ROOT + ".process",
+          ROOT + ".apply.internal",
           ROOT + ".apply");
 
   private static final int PURE = 6;

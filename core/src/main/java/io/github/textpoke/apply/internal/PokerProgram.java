@@ -1,0 +1,24 @@
+package io.github.textpoke.apply.internal;
+
+import com.google.common.collect.ImmutableSortedSet;
+import io.github.textpoke.CodeBytes;
+
+/**
+ * The code of helper and poker for one instruction set, found by {@link java.util.ServiceLoader}.
+ * Position-independent; the first byte is the helper's entry, and {@link SessionLayout} says what
+ * it finds where.
+ */
+public interface PokerProgram {
+  /** The code, to be mapped readable and executable at a page. */
+  CodeBytes code();
+
+  /**
+   * The code that brings them into a target, to be called in this JVM as a C function with the
+   * address of a {@link BorrowLayout}: it starts a process that shares this JVM's memory, and
+   * returns that process's id or the negated errno.
+   */
+  CodeBytes borrower();
+
+  /** The numbers of all system calls in it. */
+  ImmutableSortedSet<Integer> systemCalls();
+}

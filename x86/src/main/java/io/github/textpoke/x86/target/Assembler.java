@@ -1,0 +1,376 @@
+package io.github.textpoke.x86.target;
+
+import com.google.common.collect.ImmutableMap;
+import java.util.Arrays;
+import java.util.TreeMap;
+
+/**
+ * Writes x86-64 instructions one behind the other: the few that {@link Emitter} and the two inner
+ * loops of the poker need. 64-bit operands unless said. Branches are to labels, always with 32-bit
+ * displacements, so that nothing depends on how far they go. Mutable, of one thread.
+ */
+final class Assembler {
+  /** A general register, in the order of its number. */
+  enum Register {
+    RAX,
+    RCX,
+    RDX,
+    RBX,
+    RSP,
+    RBP,
+    RSI,
+    RDI,
+    R8,
+    R9,
+    R10,
+    R11;
+
+    private int low() {
+      return ordinal() & 7;
+    }
+
+    private int high() {
+      return ordinal() >> 3;
+    }
+  }
+
+  /** An operation of two operands; its place in the instruction's encoding. */
+  enum Operation {
+    ADD(0),
+    OR(1),
+    AND(4),
+    SUB(5),
+    XOR(6),
+    CMP(7);
+
+    private final int digit;
+
+    Operation(int digit) {
+      this.digit = digit;
+    }
+  }
+
+  /** A condition on the flags of a comparison; its number in a Jcc. */
+  enum Condition {
+    BELOW(2),
+    NOT_BELOW(3),
+    EQUAL(4),
+    NOT_EQUAL(5),
+    LESS(12),
+    NOT_LESS(13),
+    NOT_GREATER(14),
+    GREATER(15);
+
+    private final int number;
+
+    Condition(int number) {
+      this.number = number;
+    }
+
+    /** The condition that holds where this one does not. */
+    Condition opposite() {
+      return switch (this) {
+        case BELOW -> NOT_BELOW;
+        case NOT_BELOW -> BELOW;
+        case EQUAL -> NOT_EQUAL;
+        case NOT_EQUAL -> EQUAL;
+        case LESS -> NOT_LESS;
+        case NOT_LESS -> LESS;
+        case NOT_GREATER -> GREATER;
+        case GREATER -> NOT_GREATER;
+      };
+    }
+  }
+
+  /** A place in the code, known or still to come. */
+  static final class Label {
+    private static final int UNKNOWN = -1;
+
+    private int offset = UNKNOWN;
+    private int[] uses = new int[0];
+  }
+
+  private static final int SIB_RSP = 0x24;
+
+  private byte[] code = new byte[8192];
+  private int size;
+  private final TreeMap<Integer, String> notes = new TreeMap<>();
+
+  /** Bytes written so far. */
+  int size() {
+    return size;
+  }
+
+  /** The code. All labels that are used must be placed. */
+  byte[] toByteArray() {
+    return Arrays.copyOf(code, size);
+  }
+
+  /** What stands where: offset to a line for who reads the listing. */
+  ImmutableMap<Integer, String> notes() {
+    return ImmutableMap.copyOf(notes);
+  }
+
+  /** Notes what the next instruction begins. */
+  void note(String text) {
+    notes.merge(size, text, (before, also) -> before + "\n" + also);
+  }
+
+  private void bytes(int... values) {
+    if (size + values.length > code.length) {
+      code = Arrays.copyOf(code, code.length * 2);
+    }
+    for (int value : values) {
+      code[size++] = (byte) value;
+    }
+  }
+
+  private void imm32(long value) {
+    bytes((int) value, (int) (value >> 8), (int) (value >> 16), (int) (value >> 24));
+  }
+
+  private void rex(boolean wide, Register reg, Register base) {
+    int prefix = 0x40 | (wide ? 8 : 0) | reg.high() << 2 | base.high();
+    if (prefix != 0x40) {
+      bytes(prefix);
+    }
+  }
+
+  private void memory(Register reg, Register base, int displacement) {
+    boolean none = displacement == 0 && base.low() != Register.RBP.low();
+    boolean small = displacement == (byte) displacement;
+    bytes((none ? 0 : small ? 0x40 : 0x80) | reg.low() << 3 | base.low());
+    if (base.low() == Register.RSP.low()) {
+      bytes(SIB_RSP);
+    }
+    if (!none && small) {
+      bytes(displacement);
+    } else if (!none) {
+      imm32(displacement);
+    }
+  }
+
+  // ---------------------------------------------------------------- moves
+
+  /** {@code to = value}. */
+  void move(Register to, long value) {
+    if (value == 0) {
+      rex(false, to, to);
+      bytes(0x31, 0xc0 | to.low() << 3 | to.low());
+    } else if (value >>> 32 == 0) {
+      rex(false, Register.RAX, to);
+      bytes(0xb8 | to.low());
+      imm32(value);
+    } else if (value == (int) value) {
+      rex(true, Register.RAX, to);
+      bytes(0xc7, 0xc0 | to.low());
+      imm32(value);
+    } else {
+      rex(true, Register.RAX, to);
+      bytes(0xb8 | to.low());
+      imm32(value);
+      imm32(value >> 32);
+    }
+  }
+
+  /** {@code to = from}. */
+  void move(Register to, Register from) {
+    rex(true, from, to);
+    bytes(0x89, 0xc0 | from.low() << 3 | to.low());
+  }
+
+  /**
+   * {@code to = [base + displacement]}, zero-extended.
+   *
+   * @param width in bytes: 1, 2, 4 or 8
+   */
+  void load(Register to, Register base, int displacement, int width) {
+    rex(width == 8, to, base);
+    switch (width) {
+      case 1 -> bytes(0x0f, 0xb6);
+      case 2 -> bytes(0x0f, 0xb7);
+      default -> bytes(0x8b);
+    }
+    memory(to, base, displacement);
+  }
+
+  /** {@code RAX = EAX}, sign-extended. */
+  void signExtend() {
+    bytes(0x48, 0x98);
+  }
+
+  /**
+   * {@code [base + displacement] = from}.
+   *
+   * @param width in bytes: 1 (of RAX to RDX only), 2, 4 or 8
+   */
+  void store(Register base, int displacement, Register from, int width) {
+    if (width == 2) {
+      bytes(0x66);
+    }
+    rex(width == 8, from, base);
+    bytes(width == 1 ? 0x88 : 0x89);
+    memory(from, base, displacement);
+  }
+
+  /** {@code to = base + displacement}. */
+  void address(Register to, Register base, int displacement) {
+    rex(true, to, base);
+    bytes(0x8d);
+    memory(to, base, displacement);
+  }
+
+  /** {@code to} = the address of a label, wherever the code lies. */
+  void address(Register to, Label label) {
+    rex(true, to, Register.RAX);
+    bytes(0x8d, 0x05 | to.low() << 3);
+    use(label);
+  }
+
+  void push(Register from) {
+    rex(false, Register.RAX, from);
+    bytes(0x50 | from.low());
+  }
+
+  void pop(Register to) {
+    rex(false, Register.RAX, to);
+    bytes(0x58 | to.low());
+  }
+
+  // ---------------------------------------------------------------- arithmetic
+
+  /** {@code to = to OP value}; only compares where OP is CMP. */
+  void operate(Operation operation, Register to, int value) {
+    rex(true, Register.RAX, to);
+    if (value == (byte) value) {
+      bytes(0x83, 0xc0 | operation.digit << 3 | to.low(), value);
+    } else {
+      bytes(0x81, 0xc0 | operation.digit << 3 | to.low());
+      imm32(value);
+    }
+  }
+
+  /** {@code to = to OP from}. */
+  void operate(Operation operation, Register to, Register from) {
+    rex(true, from, to);
+    bytes(operation.digit << 3 | 1, 0xc0 | from.low() << 3 | to.low());
+  }
+
+  /** {@code to = to OP [base + displacement]}. */
+  void operate(Operation operation, Register to, Register base, int displacement) {
+    rex(true, to, base);
+    bytes(operation.digit << 3 | 3);
+    memory(to, base, displacement);
+  }
+
+  /** {@code [base + displacement] = [base + displacement] OP from}. */
+  void operate(Operation operation, Register base, int displacement, Register from) {
+    rex(true, from, base);
+    bytes(operation.digit << 3 | 1);
+    memory(from, base, displacement);
+  }
+
+  /** {@code to = to << count}. */
+  void shiftLeft(Register to, int count) {
+    rex(true, Register.RAX, to);
+    bytes(0xc1, 0xe0 | to.low(), count);
+  }
+
+  /** {@code to = to >>> count}. */
+  void shiftRight(Register to, int count) {
+    rex(true, Register.RAX, to);
+    bytes(0xc1, 0xe8 | to.low(), count);
+  }
+
+  /** {@code to = to * value}. */
+  void multiply(Register to, int value) {
+    rex(true, to, to);
+    bytes(0x69, 0xc0 | to.low() << 3 | to.low());
+    imm32(value);
+  }
+
+  /** {@code RAX = RAX / RCX, RDX = RAX % RCX}, unsigned. */
+  void divide() {
+    move(Register.RDX, 0);
+    bytes(0x48, 0xf7, 0xf1);
+  }
+
+  /**
+   * {@code if ([RDI] == EAX) { [RDI] = EDX; equal } else { EAX = [RDI]; not equal }}, four bytes,
+   * at once.
+   */
+  void compareAndSwap() {
+    bytes(0xf0, 0x0f, 0xb1, 0x17);
+  }
+
+  /** Copies RCX bytes from RSI to RDI. */
+  void copy() {
+    bytes(0xf3, 0xa4);
+  }
+
+  // ---------------------------------------------------------------- control flow
+
+  /** Here is {@code label}. */
+  void place(Label label) {
+    if (label.offset != Label.UNKNOWN) {
+      throw new IllegalStateException("a label stands in one place");
+    }
+    label.offset = size;
+    for (int use : label.uses) {
+      patch(use, label.offset);
+    }
+  }
+
+  private void use(Label label) {
+    imm32(0);
+    if (label.offset == Label.UNKNOWN) {
+      label.uses = Arrays.copyOf(label.uses, label.uses.length + 1);
+      label.uses[label.uses.length - 1] = size - Integer.BYTES;
+    } else {
+      patch(size - Integer.BYTES, label.offset);
+    }
+  }
+
+  private void patch(int at, int target) {
+    int displacement = target - (at + Integer.BYTES);
+    for (int i = 0; i < Integer.BYTES; i++) {
+      code[at + i] = (byte) (displacement >> 8 * i);
+    }
+  }
+
+  /** Where a label stands; it must be placed. */
+  int offset(Label label) {
+    if (label.offset == Label.UNKNOWN) {
+      throw new IllegalStateException("the label was never placed");
+    }
+    return label.offset;
+  }
+
+  void jump(Label label) {
+    bytes(0xe9);
+    use(label);
+  }
+
+  void jump(Condition condition, Label label) {
+    bytes(0x0f, 0x80 | condition.number);
+    use(label);
+  }
+
+  void call(Label label) {
+    bytes(0xe8);
+    use(label);
+  }
+
+  void ret() {
+    bytes(0xc3);
+  }
+
+  void syscall() {
+    bytes(0x0f, 0x05);
+  }
+
+  /** Stops whoever comes here: nobody does. */
+  void undefined() {
+    bytes(0x0f, 0x0b);
+  }
+}

@@ -1,0 +1,595 @@
+package io.github.textpoke.x86.target;
+
+import static io.github.textpoke.apply.internal.SessionLayout.FLAG_HANDLER;
+import static io.github.textpoke.apply.internal.SessionLayout.FLAG_HOLDS_TRAPS;
+import static io.github.textpoke.apply.internal.SessionLayout.FLAG_IGNORED;
+import static io.github.textpoke.apply.internal.SessionLayout.NO_CALL;
+import static io.github.textpoke.apply.internal.SessionLayout.PLAN_NEXT;
+import static io.github.textpoke.apply.internal.SessionLayout.PLAN_SITES;
+import static io.github.textpoke.apply.internal.SessionLayout.REPEATABLE;
+import static io.github.textpoke.apply.internal.SessionLayout.SCRATCH;
+import static io.github.textpoke.apply.internal.SessionLayout.SITE_ADDRESS;
+import static io.github.textpoke.apply.internal.SessionLayout.SITE_IS_OURS;
+import static io.github.textpoke.apply.internal.SessionLayout.SITE_LENGTH;
+import static io.github.textpoke.apply.internal.SessionLayout.SITE_SIZE;
+import static io.github.textpoke.apply.internal.SessionLayout.TRACEE_MASK;
+
+import com.google.common.collect.ImmutableList;
+import io.github.textpoke.x86.target.Emitter.Routine;
+import io.github.textpoke.x86.target.Value.Load;
+import io.github.textpoke.x86.target.Value.Place;
+import io.github.textpoke.x86.target.Value.Quotient;
+import io.github.textpoke.x86.target.Value.Signed;
+import io.github.textpoke.x86.target.Value.Slot;
+
+/**
+ * What the threads report, and what becomes of them. Events are taken between two plans, never
+ * within: a thread that has trapped waits by itself, stopped, until the first byte is written. So
+ * whenever a trap is looked at, its breakpoint is gone, and the thread runs the site again.
+ */
+final class Events {
+  static final Place REGISTERS = new Place(SCRATCH);
+  static final Slot RAX = new Slot(SCRATCH + Sys.REGISTERS_RAX, 8);
+  static final Slot ORIG_RAX = new Slot(SCRATCH + Sys.REGISTERS_ORIG_RAX, 8);
+  static final Slot RIP = new Slot(SCRATCH + Sys.REGISTERS_RIP, 8);
+  private static final int SIGINFO = SCRATCH + 0x100;
+  private static final int PEEK = SCRATCH + 0x180;
+  private static final int PEEKED = SCRATCH + 0x200;
+  private static final int PEEK_COUNT = 8;
+  private static final Slot STATUS = new Slot(SCRATCH + 0x640, 4);
+  private static final Slot WORD = new Slot(SCRATCH + 0x648, 8);
+  private static final Slot BYTE = new Slot(SCRATCH + 0x650, 1);
+  private static final int BREAKPOINT = 0xcc;
+  private static final int STOPPED = 0x7f;
+  private static final int SIGTRAP_BIT = 1 << Sys.SIGTRAP - 1;
+
+  /** The signals that a stat file shows. */
+  private static final int SHOWN = 0x7fffffff;
+
+  /** {@code takeAll()}: handles what has happened, without waiting. */
+  final Routine takeAll;
+
+  /** {@code settle()}: puts right what traps have changed. */
+  final Routine settle;
+
+  /** {@code isTrapQueued(tid)}: whether the SIGTRAP of a breakpoint is queued for it. */
+  final Routine isTrapQueued;
+
+  /** {@code breakpointAt(address)}: whether one stands there, or nothing can be read. */
+  final Routine breakpointAt;
+
+  /** The last thread has ended, or its memory was replaced. */
+  final Slot gone;
+
+  final Slot execed;
+
+  /** The process ids of the target and of the poker. */
+  final Slot target;
+
+  final Slot self;
+
+  /** Plans whose late traps may still come: the first; each knows the next. */
+  final Slot retired;
+
+  /** Whether a trap of the program's has to wait until the handler was looked at. */
+  final Slot holding;
+
+  /** Grows when a child was made: its pages are shared with it again. */
+  final Slot forks;
+
+  private final Emitter emitter;
+  private final Shared shared;
+  private final Leaves leaves;
+  private final Threads threads;
+  private final SigtrapHandler handler;
+  private final Children children;
+  private final Slot tid;
+  private final Slot status;
+  private final Slot entry;
+  private final Slot signal;
+  private final Slot site;
+  private final Slot length;
+  private final Routine resume;
+  private final Routine ourLength;
+  private final Routine repair;
+  private final Routine restoreMask;
+  private final Routine rewind;
+  private final Routine passOn;
+  private final Routine firstStop;
+  private final Routine stop;
+  private final Routine trap;
+  private final Routine release;
+
+  Events(
+      Emitter emitter,
+      Shared shared,
+      Leaves leaves,
+      Threads threads,
+      SigtrapHandler handler,
+      ProcFiles files) {
+    this.emitter = emitter;
+    this.shared = shared;
+    this.leaves = leaves;
+    this.threads = threads;
+    this.handler = handler;
+    gone = emitter.variable();
+    execed = emitter.variable();
+    target = emitter.variable();
+    self = emitter.variable();
+    retired = emitter.variable();
+    holding = emitter.variable();
+    forks = emitter.variable();
+    tid = emitter.variable();
+    status = emitter.variable();
+    entry = emitter.variable();
+    signal = emitter.variable();
+    site = emitter.variable();
+    length = emitter.variable();
+    Slot resumed = emitter.variable();
+    Slot delivered = emitter.variable();
+    breakpointAt = breakpointAt(emitter.variable());
+    children = new Children(emitter, leaves, files, breakpointAt, retired);
+    resume =
+        emitter.routine(
+            "resume",
+            "let a stopped thread run, with a signal or 0",
+            ImmutableList.of(resumed, delivered),
+            () -> ptrace(Sys.PTRACE_CONT, resumed, Value.of(0), delivered));
+    isTrapQueued = isTrapQueued(emitter.variable(), emitter.variable(), emitter.variable());
+    ourLength =
+        ourLength(emitter.variable(), emitter.variable(), emitter.variable(), emitter.variable());
+    repair = repair(emitter.variable(), emitter.variable());
+    restoreMask = restoreMask();
+    rewind = rewind();
+    passOn = passOn();
+    trap = trap();
+    firstStop = firstStop(emitter.variable(), emitter.variable());
+    stop = stop(emitter.variable());
+    takeAll = takeAll();
+    release = release();
+    settle = settle(emitter.variable());
+  }
+
+  private void ptrace(int request, Value thread, Value address, Value data) {
+    emitter.compute(answer(request, thread, address, data));
+  }
+
+  private static Value answer(int request, Value thread, Value address, Value data) {
+    return Emitter.call(Sys.PTRACE, Value.of(request), thread, address, data);
+  }
+
+  private Routine breakpointAt(Slot address) {
+    return emitter.routine(
+        "breakpointAt",
+        "whether a breakpoint stands there",
+        ImmutableList.of(address),
+        () -> {
+          emitter.when(
+              leaves.fetch.of(address, BYTE.address(), Value.of(1)).isNot(0),
+              () -> emitter.give(0));
+          emitter.when(BYTE.is(BREAKPOINT), () -> emitter.give(1));
+        });
+  }
+
+  private Routine isTrapQueued(Slot thread, Slot count, Slot index) {
+    Slot from = new Slot(PEEK, 8);
+    return emitter.routine(
+        "isTrapQueued",
+        "whether the SIGTRAP of a breakpoint is queued; one that was sent is another",
+        ImmutableList.of(thread),
+        () -> {
+          emitter.set(from, 0);
+          emitter.set(new Slot(PEEK + Long.BYTES, 8), 0);
+          emitter.set(new Slot(PEEK + Sys.PEEK_COUNT, 4), PEEK_COUNT);
+          emitter.loop(
+              () -> {
+                emitter.set(
+                    count,
+                    answer(Sys.PTRACE_PEEKSIGINFO, thread, new Place(PEEK), new Place(PEEKED)));
+                emitter.when(count.isLess(1), () -> emitter.give(0));
+                emitter.times(
+                    index,
+                    count,
+                    () -> {
+                      Value info = new Place(PEEKED).plus(index.times(Sys.SIGINFO_SIZE));
+                      emitter.when(
+                          Emitter.both(
+                              info.intAt(Sys.SIGINFO_NUMBER).is(Sys.SIGTRAP),
+                              info.intAt(Sys.SIGINFO_CODE).is(Sys.SI_KERNEL)),
+                          () -> emitter.give(1));
+                    });
+                emitter.set(from, from.plus(count));
+              });
+        });
+  }
+
+  /** Sites are sorted, so this is a search in halves, plan by plan. */
+  private Routine ourLength(Slot address, Slot plan, Slot low, Slot high) {
+    Slot middle = emitter.variable();
+    return emitter.routine(
+        "ourLength",
+        "length of the site of ours at an address; 0: none whose trap is ours",
+        ImmutableList.of(address),
+        () -> {
+          emitter.set(plan, retired);
+          emitter.loopWhile(
+              plan.isNot(0),
+              () -> {
+                emitter.set(low, 0);
+                emitter.set(high, plan.at(PLAN_SITES + 8));
+                emitter.loopWhile(
+                    low.isLess(high),
+                    () -> {
+                      emitter.set(middle, new Quotient(low.plus(high), 2, false));
+                      Value at = plan.at(PLAN_SITES).plus(middle.times(SITE_SIZE));
+                      emitter.when(
+                          at.at(SITE_ADDRESS).is(address),
+                          () -> {
+                            emitter.when(
+                                at.intAt(SITE_IS_OURS).isNot(0),
+                                () -> emitter.give(at.intAt(SITE_LENGTH)));
+                            emitter.leave();
+                          });
+                      emitter.when(
+                          at.at(SITE_ADDRESS).isBelow(address),
+                          () -> emitter.set(low, middle.plus(1)),
+                          () -> emitter.set(high, middle));
+                    });
+                emitter.set(plan, plan.at(PLAN_NEXT));
+              });
+        });
+  }
+
+  private Routine repair(Slot call, Slot index) {
+    return emitter.routine(
+        "repair",
+        "a call that would return EINTR because of us is issued again"
+            + " (arch/x86/kernel/signal.c, arch_do_signal_or_restart)",
+        ImmutableList.of(),
+        () -> {
+          emitter.when(
+              answer(Sys.PTRACE_GETREGS, tid, Value.of(0), REGISTERS).isLess(0),
+              () -> emitter.give(0));
+          emitter.when(RAX.isNot(-Sys.EINTR), () -> emitter.give(0));
+          emitter.set(index, new Place(REPEATABLE));
+          emitter.loop(
+              () -> {
+                emitter.set(call, index.shortAt(0));
+                emitter.when(call.is(NO_CALL), () -> emitter.give(0));
+                emitter.when(call.is(ORIG_RAX), emitter::leave);
+                emitter.add(index, 2);
+              });
+          emitter.set(RAX, -Sys.ERESTARTNOHAND);
+          ptrace(Sys.PTRACE_SETREGS, tid, Value.of(0), REGISTERS);
+        });
+  }
+
+  /**
+   * force_sig has unblocked SIGTRAP though we keep the signal. It is blocked again only where the
+   * thread must have blocked it: where that explains its whole mask, and where the handler, if
+   * there was one, was reset.
+   */
+  private Routine restoreMask() {
+    return emitter.routine(
+        "restoreMask",
+        "block SIGTRAP again in a thread that had",
+        ImmutableList.of(),
+        () -> {
+          emitter.when(Threads.flags(entry).hasNo(Threads.BLOCKS_SIGTRAP), () -> emitter.give(0));
+          emitter.when(
+              Emitter.both(Shared.FLAGS.has(FLAG_HANDLER), handler.wasReset.of().is(0)),
+              () -> {
+                threads.clear(entry, Threads.BLOCKS_SIGTRAP);
+                emitter.give(0);
+              });
+          emitter.when(
+              answer(Sys.PTRACE_GETSIGMASK, tid, Value.of(Sys.SIGSET_SIZE), WORD.address())
+                  .isLess(0),
+              () -> emitter.give(0));
+          emitter.when(
+              WORD.and(SHOWN).is(new Load(entry, TRACEE_MASK, 4).and(~SIGTRAP_BIT)),
+              () -> {
+                emitter.set(WORD, WORD.or(SIGTRAP_BIT));
+                ptrace(Sys.PTRACE_SETSIGMASK, tid, Value.of(Sys.SIGSET_SIZE), WORD.address());
+              });
+        });
+  }
+
+  private Routine rewind() {
+    return emitter.routine(
+        "rewind",
+        "the thread is to run its site again",
+        ImmutableList.of(),
+        () -> {
+          emitter.add(Shared.TRAPS, 1);
+          emitter.add(Shared.PARKED, 1);
+          emitter.set(RIP, site);
+          ptrace(Sys.PTRACE_SETREGS, tid, Value.of(0), REGISTERS);
+          threads.clear(entry, Threads.DRAINING);
+          emitter.when(handler.ofInterest(), () -> emitter.set(handler.inDoubt, 1));
+          emitter.run(restoreMask);
+        });
+  }
+
+  private Routine passOn() {
+    return emitter.routine(
+        "passOn",
+        "a SIGTRAP of the program's own: it waits while the handler may be lost",
+        ImmutableList.of(),
+        () ->
+            emitter.when(
+                Emitter.both(Shared.FLAGS.has(FLAG_HANDLER), handler.inDoubt.or(holding).isNot(0)),
+                () -> threads.set(entry, Threads.HELD),
+                () -> emitter.run(resume, tid, Value.of(Sys.SIGTRAP))));
+  }
+
+  private Routine trap() {
+    return emitter.routine(
+        "trap",
+        "a thread is about to get SIGTRAP",
+        ImmutableList.of(),
+        () -> {
+          emitter.when(
+              Emitter.either(
+                  answer(Sys.PTRACE_GETREGS, tid, Value.of(0), REGISTERS).isLess(0),
+                  answer(Sys.PTRACE_GETSIGINFO, tid, Value.of(0), new Place(SIGINFO)).isLess(0)),
+              () -> {
+                emitter.note("it was killed: its end comes next");
+                emitter.give(0);
+              });
+          emitter.set(site, RIP.minus(1));
+          emitter.set(length, ourLength.of(site));
+          emitter.when(
+              new Slot(SIGINFO + Sys.SIGINFO_CODE, 4).isNot(Sys.SI_KERNEL),
+              () -> {
+                emitter.note("sent by somebody; the kernel merges it with that of a breakpoint");
+                emitter.when(length.isGreater(1), () -> emitter.run(rewind));
+                emitter.when(
+                    Shared.FLAGS.has(FLAG_IGNORED),
+                    () -> emitter.run(resume, tid, Value.of(0)),
+                    () -> emitter.run(passOn));
+                emitter.give(0);
+              });
+          emitter.note("another breakpoint may stand there: the program's own");
+          emitter.when(
+              Emitter.both(length.isNot(0), breakpointAt.of(site).is(0)),
+              () -> {
+                emitter.run(rewind);
+                emitter.when(
+                    Threads.flags(entry).has(Threads.REJOINS_GROUP_STOP),
+                    () -> {
+                      threads.clear(entry, Threads.REJOINS_GROUP_STOP);
+                      ptrace(Sys.PTRACE_INTERRUPT, tid, Value.of(0), Value.of(0));
+                    });
+                emitter.run(resume, tid, Value.of(0));
+              },
+              () -> {
+                threads.clear(entry, Threads.DRAINING);
+                emitter.when(
+                    Shared.FLAGS.has(FLAG_HOLDS_TRAPS),
+                    () -> threads.set(entry, Threads.HELD),
+                    () -> emitter.run(passOn));
+              });
+        });
+  }
+
+  private Routine firstStop(Slot isThread, Slot same) {
+    return emitter.routine(
+        "firstStop",
+        "a new thread or child: traced from birth, it stops before it runs",
+        ImmutableList.of(),
+        () -> {
+          emitter.set(isThread, 0);
+          emitter.when(
+              Emitter.call(Sys.TGKILL, target, tid, Value.of(0)).is(0),
+              () -> emitter.set(isThread, 1),
+              () -> {
+                emitter.set(same, Emitter.call(Sys.KCMP, self, tid, Value.of(Sys.KCMP_VM)));
+                emitter.when(
+                    same.isGreater(0),
+                    () -> {
+                      emitter.note("it has memory of its own: make its sites whole, let it go");
+                      emitter.add(forks, 1);
+                      emitter.run(children.settle, tid);
+                      ptrace(Sys.PTRACE_DETACH, tid, Value.of(0), Value.of(0));
+                      emitter.when(
+                          entry.isNot(0),
+                          () -> emitter.run(threads.remove, tid),
+                          () -> emitter.run(threads.add, tid, Value.of(Threads.SETTLED)));
+                      emitter.give(0);
+                    });
+              });
+          emitter.set(entry, threads.add.of(tid, Value.of(Threads.NEWBORN)));
+          emitter.when(
+              entry.isNot(0),
+              () -> {
+                emitter.when(isThread.is(0), () -> threads.set(entry, Threads.SHARER));
+                emitter.when(
+                    answer(Sys.PTRACE_GETSIGMASK, tid, Value.of(Sys.SIGSET_SIZE), WORD.address())
+                        .is(0),
+                    () -> threads.setMask(entry, WORD.and(SHOWN)));
+              });
+          emitter.note("if it is a group stop, it reports that again");
+          emitter.when(
+              signal.isNot(Sys.SIGTRAP),
+              () -> ptrace(Sys.PTRACE_INTERRUPT, tid, Value.of(0), Value.of(0)));
+          emitter.run(resume, tid, Value.of(0));
+        });
+  }
+
+  private Routine stop(Slot queued) {
+    return emitter.routine(
+        "stop",
+        "a stop without a signal: ours, or job control's",
+        ImmutableList.of(),
+        () -> {
+          emitter.when(
+              Emitter.either(entry.is(0), Threads.flags(entry).has(Threads.EXPECTED)),
+              () -> {
+                emitter.run(firstStop);
+                emitter.give(0);
+              });
+          emitter.run(repair);
+          emitter.set(queued, isTrapQueued.of(tid));
+          emitter.when(queued.is(0), () -> threads.clear(entry, Threads.DRAINING));
+          emitter.when(
+              Emitter.either(signal.isLess(Sys.SIGSTOP), signal.isGreater(Sys.SIGTTOU)),
+              () -> {
+                threads.clear(entry, Threads.GROUP_STOPPED);
+                emitter.run(resume, tid, Value.of(0));
+                emitter.give(0);
+              });
+          emitter.when(
+              queued.isNot(0),
+              () -> {
+                emitter.note("it was stopped before it could report its trap: that comes first");
+                threads.set(entry, Threads.REJOINS_GROUP_STOP);
+                emitter.run(resume, tid, Value.of(0));
+              },
+              () -> {
+                threads.set(entry, Threads.GROUP_STOPPED);
+                ptrace(Sys.PTRACE_LISTEN, tid, Value.of(0), Value.of(0));
+              });
+        });
+  }
+
+  private Routine takeAll() {
+    Slot event = emitter.variable();
+    Slot child = emitter.variable();
+    Slot known = emitter.variable();
+    return emitter.routine(
+        "takeAll",
+        "handle what has happened",
+        ImmutableList.of(),
+        () ->
+            emitter.loop(
+                () -> {
+                  emitter.set(
+                      tid,
+                      new Signed(
+                          Emitter.call(
+                              Sys.WAIT4,
+                              Value.of(-1),
+                              STATUS.address(),
+                              Value.of(Sys.WNOHANG | Sys.WALL),
+                              Value.of(0))));
+                  emitter.when(tid.isLess(1), () -> emitter.give(0));
+                  emitter.set(status, STATUS);
+                  emitter.set(entry, threads.find.of(tid));
+                  emitter.set(signal, status.shiftedRight(8).and(0xff));
+                  emitter.set(event, status.shiftedRight(16));
+                  emitter.when(
+                      status.and(0xff).isNot(STOPPED),
+                      () -> {
+                        emitter.note("it has ended; the main thread's end is reported last");
+                        emitter.run(threads.remove, tid);
+                        emitter.when(tid.is(target), () -> emitter.set(gone, 1));
+                      },
+                      () ->
+                          emitter.when(
+                              event.is(Sys.PTRACE_EVENT_STOP),
+                              () -> emitter.run(stop),
+                              () -> other(event, child, known)));
+                }));
+  }
+
+  private void other(Slot event, Slot child, Slot known) {
+    emitter.note("any stop takes a request to stop back (kernel/signal.c, ptrace_stop)");
+    emitter.when(entry.is(0), () -> emitter.set(entry, threads.add.of(tid, Value.of(0))));
+    emitter.when(
+        entry.is(0),
+        () -> {
+          emitter.note("no room: it runs on, and no plan is carried out any more");
+          emitter.run(resume, tid, Value.of(0));
+          emitter.give(0);
+        });
+    emitter.when(
+        Threads.flags(entry).has(Threads.DRAINING),
+        () ->
+            emitter.when(isTrapQueued.of(tid).is(0), () -> threads.clear(entry, Threads.DRAINING)));
+    emitter.when(
+        event.is(0),
+        () ->
+            emitter.when(
+                signal.is(Sys.SIGTRAP),
+                () -> emitter.run(trap),
+                () -> emitter.run(resume, tid, signal)),
+        () ->
+            emitter.when(
+                event.is(Sys.PTRACE_EVENT_EXEC),
+                () -> {
+                  emitter.note("a sharer of the memory that execs leaves it");
+                  emitter.when(tid.is(target), () -> emitter.set(execed, 1));
+                  ptrace(Sys.PTRACE_DETACH, tid, Value.of(0), Value.of(0));
+                  emitter.run(threads.remove, tid);
+                },
+                () -> {
+                  emitter.note("it has made a thread or a child, which reports itself");
+                  ptrace(Sys.PTRACE_GETEVENTMSG, tid, Value.of(0), WORD.address());
+                  emitter.set(child, WORD);
+                  emitter.set(known, threads.find.of(child));
+                  emitter.when(
+                      known.is(0),
+                      () -> emitter.run(threads.add, child, Value.of(Threads.EXPECTED)),
+                      () ->
+                          emitter.when(
+                              Threads.flags(known).has(Threads.SETTLED),
+                              () -> emitter.run(threads.remove, child)));
+                  emitter.run(resume, tid, Value.of(0));
+                }));
+  }
+
+  private Routine settle(Slot index) {
+    return emitter.routine(
+        "settle",
+        "put the handler back, then let those go on that waited for it",
+        ImmutableList.of(),
+        () -> {
+          emitter.when(Shared.FLAGS.hasNo(FLAG_IGNORED), () -> emitter.run(handler.putBack));
+          emitter.when(
+              Emitter.either(
+                  Shared.FLAGS.has(FLAG_HOLDS_TRAPS),
+                  threads.count.of(Value.of(Threads.HELD)).is(0)),
+              () -> emitter.give(0));
+          emitter.note("the helper could not put it back yet: job control may have stopped it");
+          emitter.when(
+              Emitter.both(Shared.FLAGS.hasNo(FLAG_IGNORED), handler.inDoubt.isNot(0)),
+              () -> emitter.give(0));
+          emitter.times(
+              index,
+              threads.size,
+              () -> {
+                emitter.set(entry, Threads.at(index));
+                emitter.when(
+                    Threads.flags(entry).has(Threads.HELD),
+                    () -> {
+                      threads.clear(entry, Threads.HELD);
+                      emitter.set(tid, Threads.tid(entry));
+                      emitter.run(release);
+                    });
+              });
+        });
+  }
+
+  private Routine release() {
+    return emitter.routine(
+        "release",
+        "a held thread: its breakpoint may be that of a plan that was recovered since",
+        ImmutableList.of(),
+        () -> {
+          emitter.when(
+              answer(Sys.PTRACE_GETREGS, tid, Value.of(0), REGISTERS).is(0),
+              () -> {
+                emitter.set(site, RIP.minus(1));
+                emitter.when(
+                    Emitter.both(ourLength.of(site).isNot(0), breakpointAt.of(site).is(0)),
+                    () -> {
+                      emitter.run(rewind);
+                      emitter.run(resume, tid, Value.of(0));
+                      emitter.give(0);
+                    });
+              });
+          emitter.run(resume, tid, Value.of(Sys.SIGTRAP));
+        });
+  }
+}

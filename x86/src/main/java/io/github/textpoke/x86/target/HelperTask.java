@@ -1,0 +1,214 @@
+package io.github.textpoke.x86.target;
+
+import static io.github.textpoke.apply.internal.SessionLayout.COMMAND_LEAVE;
+import static io.github.textpoke.apply.internal.SessionLayout.COMMAND_RELEASE;
+import static io.github.textpoke.apply.internal.SessionLayout.FLAG_YAMA;
+import static io.github.textpoke.apply.internal.SessionLayout.LEFT;
+import static io.github.textpoke.apply.internal.SessionLayout.OUTCOME_UNKNOWN;
+import static io.github.textpoke.apply.internal.SessionLayout.POKER_STACK;
+import static io.github.textpoke.apply.internal.SessionLayout.RESULT_DYING;
+import static io.github.textpoke.apply.internal.SessionLayout.TAKEN;
+
+import com.google.common.collect.ImmutableList;
+import io.github.textpoke.x86.target.Assembler.Condition;
+import io.github.textpoke.x86.target.Assembler.Operation;
+import io.github.textpoke.x86.target.Assembler.Register;
+import io.github.textpoke.x86.target.Emitter.Routine;
+import io.github.textpoke.x86.target.Value.Place;
+import io.github.textpoke.x86.target.Value.Slot;
+
+/**
+ * The helper: a thread of the target that starts the poker when there is something to do, reaps it,
+ * and makes the calls that only a thread of the target can make. It sleeps; when it has not been
+ * woken for a while it unmaps the session's memory and ends.
+ */
+final class HelperTask {
+  private static final int MOST_DEATHS = 100;
+  private static final long FOR_EVER_NANOS = 1_000_000_000L * 1_000_000;
+
+  /** It never returns. */
+  final Routine main;
+
+  private final Emitter emitter;
+  private final Assembler assembler;
+  private final Shared shared;
+  private final Slot child;
+  private final Slot deaths;
+
+  /** The status with which the last poker has ended. */
+  private final Slot ended;
+
+  /**
+   * @param poker what the poker runs
+   */
+  HelperTask(Emitter emitter, Assembler assembler, Shared shared, Routine poker) {
+    this.emitter = emitter;
+    this.assembler = assembler;
+    this.shared = shared;
+    child = emitter.variable();
+    deaths = emitter.variable();
+    ended = emitter.variable();
+    Routine answer =
+        emitter.routine(
+            "helper.answer",
+            "the request is done, or can't be",
+            ImmutableList.of(),
+            () -> {
+              emitter.set(Shared.ANSWERED, Shared.REQUEST);
+              shared.wake(Shared.ANSWERED);
+            });
+    Routine leaveTarget = leaveTarget();
+    Routine attend = attend();
+    Routine start = start(poker);
+    main =
+        emitter.routine(
+            "helper",
+            "the helper",
+            ImmutableList.of(),
+            () ->
+                emitter.loop(
+                    () -> {
+                      emitter.when(
+                          Shared.REQUEST.is(Shared.ANSWERED), () -> awaitRequest(leaveTarget));
+                      emitter.when(
+                          Shared.REQUEST.isNot(Shared.ANSWERED),
+                          () -> {
+                            emitter.when(
+                                Emitter.either(
+                                    Shared.COMMAND.is(COMMAND_RELEASE),
+                                    Shared.COMMAND.is(COMMAND_LEAVE)),
+                                () -> {
+                                  emitter.set(new Slot(TAKEN, 4), Shared.REQUEST);
+                                  emitter.set(Shared.RESULT, 0);
+                                  emitter.run(answer);
+                                  emitter.when(
+                                      Shared.COMMAND.is(COMMAND_LEAVE),
+                                      () -> emitter.run(leaveTarget));
+                                },
+                                () -> {
+                                  emitter.set(child, start.of());
+                                  emitter.when(
+                                      child.isLess(0),
+                                      () -> {
+                                        emitter.set(new Slot(TAKEN, 4), Shared.REQUEST);
+                                        emitter.set(Shared.RESULT, child);
+                                        emitter.run(answer);
+                                      },
+                                      () -> {
+                                        emitter.run(attend);
+                                        countDeaths(answer);
+                                      });
+                                });
+                          });
+                    }));
+  }
+
+  private void awaitRequest(Routine leaveTarget) {
+    emitter.when(
+        Emitter.both(
+            shared.await(Shared.REQUEST, Shared.ANSWERED, Shared.LEASE).is(-Sys.ETIMEDOUT),
+            Shared.REQUEST.is(Shared.ANSWERED)),
+        () -> emitter.run(leaveTarget));
+  }
+
+  /**
+   * A poker that dies and leaves a request undone is followed by another, but not for ever. One
+   * that leaves by itself may leave one undone as well, which came too late for it.
+   */
+  private void countDeaths(Routine answer) {
+    emitter.add(deaths, 1);
+    emitter.when(
+        Emitter.either(Shared.REQUEST.is(Shared.ANSWERED), ended.is(0)),
+        () -> emitter.set(deaths, 0));
+    emitter.when(
+        deaths.isGreater(MOST_DEATHS),
+        () -> {
+          emitter.set(deaths, 0);
+          emitter.set(new Slot(TAKEN, 4), Shared.REQUEST);
+          emitter.set(Shared.RESULT, RESULT_DYING);
+          emitter.set(Shared.RESULT_OUTCOME, OUTCOME_UNKNOWN);
+          emitter.run(answer);
+        });
+  }
+
+  private Routine start(Routine poker) {
+    return emitter.routine(
+        "start",
+        "start the poker; its process id, or the negated errno",
+        ImmutableList.of(),
+        () -> {
+          emitter.compute(
+              Emitter.call(
+                  Sys.CLONE,
+                  Value.of(Sys.CLONE_VM | Sys.CLONE_PARENT_SETTID | Sys.CLONE_CHILD_CLEARTID),
+                  new Place(POKER_STACK),
+                  Shared.POKER.address(),
+                  Shared.POKER.address(),
+                  Value.of(0)));
+          emitter.note("the child goes on here with a stack of its own");
+          Assembler.Label parent = new Assembler.Label();
+          assembler.operate(Operation.CMP, Register.RAX, 0);
+          assembler.jump(Condition.NOT_EQUAL, parent);
+          assembler.call(poker.entry());
+          assembler.undefined();
+          assembler.place(parent);
+          assembler.ret();
+        });
+  }
+
+  private Routine attend() {
+    return emitter.routine(
+        "attend",
+        "while the poker lives: make calls for it; then reap it",
+        ImmutableList.of(),
+        () -> {
+          name(child);
+          emitter.note("the kernel clears the word and wakes us when the poker ends");
+          emitter.loopWhile(
+              Shared.POKER.isNot(0),
+              () -> {
+                emitter.when(
+                    Shared.CALL.is(1),
+                    () -> {
+                      emitter.set(
+                          Shared.CALL_RESULT,
+                          Emitter.call(
+                              Sys.RT_SIGACTION,
+                              Value.of(Sys.SIGTRAP),
+                              Shared.CALL_NEW,
+                              Shared.CALL_OLD,
+                              Value.of(Sys.SIGSET_SIZE)));
+                      emitter.set(Shared.CALL, 2);
+                      shared.wake(Shared.CALL);
+                    });
+                emitter.compute(shared.await(Shared.POKER, child, FOR_EVER_NANOS));
+              });
+          emitter.set(ended, 0);
+          emitter.system(Sys.WAIT4, child, ended.address(), Value.of(Sys.WALL), Value.of(0));
+          name(Value.of(0));
+        });
+  }
+
+  private void name(Value tracer) {
+    emitter.when(
+        Shared.FLAGS.has(FLAG_YAMA),
+        () -> {
+          emitter.system(Sys.PRCTL, Value.of(Sys.PR_SET_PTRACER), tracer);
+          emitter.set(Shared.NAMED, tracer);
+          shared.wake(Shared.NAMED);
+        });
+  }
+
+  private Routine leaveTarget() {
+    return emitter.routine(
+        "leaveTarget",
+        "unmap the session's memory and end; from there on only registers are used",
+        ImmutableList.of(),
+        () -> {
+          emitter.set(Shared.STATE, LEFT);
+          shared.wake(Shared.ANSWERED);
+          emitter.system(Sys.MUNMAP, new Place(0), Shared.SIZE);
+          emitter.system(Sys.EXIT, Value.of(0));
+        });
+  }
+}
