@@ -3,6 +3,7 @@
  * spurious EINTR, or a timeout of an hour that ends early, ends the program with exit code 3.
  *
  *   --calls LIST    which, separated by commas: names of CALLS below; default all
+ *   --threads N     threads in each of these calls (default 1)
  *   --workers N     threads that call the site meanwhile (default 0)
  *   --in-main NAME  the only thread makes the call; no workers, no other calls
  *
@@ -213,57 +214,61 @@ static long do_ofd_lock(void) {
 struct call {
   const char *name;
   long (*make)(void);
-  volatile pid_t thread; /* set right before the call */
 };
-static struct call CALLS[] = {
-    {"pause", do_pause, 0},
-    {"nanosleep", do_nanosleep, 0},
-    {"clock_nanosleep", do_clock_nanosleep, 0},
-    {"futex", do_futex, 0},
-    {"futex_timed", do_futex_timed, 0},
-    {"poll", do_poll, 0},
-    {"poll_timed", do_poll_timed, 0},
-    {"ppoll", do_ppoll, 0},
-    {"select", do_select, 0},
-    {"pselect", do_pselect, 0},
-    {"epoll_wait", do_epoll_wait, 0},
-    {"epoll_wait_timed", do_epoll_wait_timed, 0},
-    {"epoll_pwait", do_epoll_pwait, 0},
-    {"read_pipe", do_read_pipe, 0},
-    {"read_eventfd", do_read_eventfd, 0},
-    {"read_inotify", do_read_inotify, 0},
-    {"read_timerfd", do_read_timerfd, 0},
-    {"read_signalfd", do_read_signalfd, 0},
-    {"write_pipe", do_write_pipe, 0},
-    {"recv", do_recv, 0},
-    {"recv_timed", do_recv_timed, 0},
-    {"accept", do_accept, 0},
-    {"wait4", do_wait4, 0},
-    {"waitid", do_waitid, 0},
-    {"msgrcv", do_msgrcv, 0},
-    {"semop", do_semop, 0},
-    {"semtimedop", do_semtimedop, 0},
-    {"sigsuspend", do_sigsuspend, 0},
-    {"sigtimedwait", do_sigtimedwait, 0},
-    {"io_getevents", do_io_getevents, 0},
-    {"flock", do_flock, 0},
-    {"ofd_lock", do_ofd_lock, 0},
+static const struct call CALLS[] = {
+    {"pause", do_pause},
+    {"nanosleep", do_nanosleep},
+    {"clock_nanosleep", do_clock_nanosleep},
+    {"futex", do_futex},
+    {"futex_timed", do_futex_timed},
+    {"poll", do_poll},
+    {"poll_timed", do_poll_timed},
+    {"ppoll", do_ppoll},
+    {"select", do_select},
+    {"pselect", do_pselect},
+    {"epoll_wait", do_epoll_wait},
+    {"epoll_wait_timed", do_epoll_wait_timed},
+    {"epoll_pwait", do_epoll_pwait},
+    {"read_pipe", do_read_pipe},
+    {"read_eventfd", do_read_eventfd},
+    {"read_inotify", do_read_inotify},
+    {"read_timerfd", do_read_timerfd},
+    {"read_signalfd", do_read_signalfd},
+    {"write_pipe", do_write_pipe},
+    {"recv", do_recv},
+    {"recv_timed", do_recv_timed},
+    {"accept", do_accept},
+    {"wait4", do_wait4},
+    {"waitid", do_waitid},
+    {"msgrcv", do_msgrcv},
+    {"semop", do_semop},
+    {"semtimedop", do_semtimedop},
+    {"sigsuspend", do_sigsuspend},
+    {"sigtimedwait", do_sigtimedwait},
+    {"io_getevents", do_io_getevents},
+    {"flock", do_flock},
+    {"ofd_lock", do_ofd_lock},
 };
 enum { CALL_COUNT = sizeof CALLS / sizeof *CALLS };
 
 static counter *blocked, *eintr, *returned;
 
+struct blocker {
+  const struct call *call;
+  volatile pid_t thread; /* set right before the call */
+};
+
 static void *block(void *argument) {
-  struct call *call = argument;
-  call->thread = gettid();
-  long result = call->make();
+  struct blocker *self = argument;
+  self->thread = gettid();
+  long result = self->call->make();
   int error = result < 0 ? errno : 0;
   add(error == EINTR ? eintr : returned, 1);
-  fprintf(stderr, "fixture: %s came back with %ld, errno %d\n", call->name, result, error);
+  fprintf(stderr, "fixture: %s came back with %ld, errno %d\n", self->call->name, result, error);
   _exit(3);
 }
 
-static struct call *find_call(const char *name) {
+static const struct call *find_call(const char *name) {
   for (int i = 0; i < CALL_COUNT; i++) {
     if (strcmp(CALLS[i].name, name) == 0) return &CALLS[i];
   }
@@ -316,8 +321,8 @@ static bool asleep(pid_t thread) {
 }
 
 /* A thread that has announced its call sleeps nowhere but in the call. */
-static void await_blocked(const struct call *call) {
-  while (call->thread == 0 || !asleep(call->thread)) sched_yield();
+static void await_blocked(const struct blocker *blocker) {
+  while (blocker->thread == 0 || !asleep(blocker->thread)) sched_yield();
   add(blocked, 1);
 }
 
@@ -325,6 +330,7 @@ int main(int argc, char **argv) {
   fixture_init(argc, argv);
   const char *in_main = option_text("--in-main", NULL);
   const char *list = option_text("--calls", NULL);
+  long threads = option_number("--threads", 1);
   long workers = option_number("--workers", 0);
   options_done();
   blocked = new_counter("blocked", 0);
@@ -339,10 +345,11 @@ int main(int argc, char **argv) {
   publish_site();
   if (in_main != NULL) {
     ready();
-    block(find_call(in_main));
+    struct blocker only = {find_call(in_main), 0};
+    block(&only);
   }
 
-  struct call *chosen[CALL_COUNT];
+  const struct call *chosen[CALL_COUNT];
   int count = 0;
   if (list == NULL) {
     for (; count < CALL_COUNT; count++) chosen[count] = &CALLS[count];
@@ -353,8 +360,12 @@ int main(int argc, char **argv) {
       chosen[count++] = find_call(name);
     }
   }
-  for (int i = 0; i < count; i++) start_thread(block, chosen[i]);
-  for (int i = 0; i < count; i++) await_blocked(chosen[i]);
+  struct blocker *blockers = calloc(count * threads, sizeof *blockers);
+  for (long i = 0; i < count * threads; i++) {
+    blockers[i].call = chosen[i % count];
+    start_thread(block, &blockers[i]);
+  }
+  for (long i = 0; i < count * threads; i++) await_blocked(&blockers[i]);
   start_workers(workers);
   ready();
   serve(NULL);

@@ -10,10 +10,12 @@
  *   --sharer-early    two such children, one of each sort, that call the site for ever; they exist
  *                     when the program is ready
  *
- * The command "exec" makes the program start itself anew; it says "ready" again. Counters:
+ * The command "exec" makes the program start itself anew; it says "ready" again. The command "child"
+ * makes it fork a child that calls the site for ever. Counters:
  * generation: how often it did so; calls, results_old, results_new, wrong of workers and children;
  * children_K of sort K (fork, vfork, spawn, sharer), child_wrong: children with exit code not 0;
- * child_killed: ended by a signal.
+ * child_killed: ended by a signal. Of the last child that was asked for: child, its process id;
+ * child_calls, child_old, child_new, child_bad as calls, results_old, results_new, wrong.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -31,7 +33,8 @@
 enum { CALLS_OF_A_CHILD = 200, STACK = 64 * 1024 };
 
 static char **own_arguments;
-static counter *generation, *child_wrong, *child_killed;
+static counter *generation, *child_wrong, *child_killed, *last_child;
+static struct tally child_tally;
 static int tallies;
 
 /* One thread that makes one child at a time, so that both counters have one writer. */
@@ -126,7 +129,19 @@ static void start_early_sharer(int exit_signal) {
   start_thread(watch_child, (void *)(intptr_t)child);
 }
 
+static void fork_child(void) {
+  pid_t child = fork();
+  if (child < 0) fail("fork");
+  if (child == 0) call_for_ever(&child_tally);
+  *last_child = child;
+  start_thread(watch_child, (void *)(intptr_t)child);
+}
+
 static void command(const char *line) {
+  if (strcmp(line, "child") == 0) {
+    fork_child();
+    return;
+  }
   if (strcmp(line, "exec") != 0) fail("no command '%s'", line);
   (*generation)++;
   execv("/proc/self/exe", own_arguments);
@@ -144,6 +159,10 @@ int main(int argc, char **argv) {
   generation = new_counter("generation", 0);
   child_wrong = new_counter("child_wrong", 0);
   child_killed = new_counter("child_killed", 0);
+  last_child = new_counter("child", 0);
+  child_tally = (struct tally){
+      new_counter("child_calls", 0), new_counter("child_old", 0), new_counter("child_new", 0),
+      new_counter("child_bad", 0)};
   publish_site();
   start_workers(threads);
   tallies = threads;

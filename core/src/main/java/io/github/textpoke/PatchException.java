@@ -275,6 +275,50 @@ public abstract sealed class PatchException extends RuntimeException {
     }
   }
 
+  /** No patch with that number in the target. */
+  public static final class NoSuchPatchException extends PatchException {
+    private static final long serialVersionUID = 1L;
+    private final transient ImmutableList<Long> ids;
+
+    /**
+     * @param pid the target
+     * @param id as asked for
+     * @param ids the numbers of the patches that stand there
+     */
+    public NoSuchPatchException(int pid, long id, List<Long> ids) {
+      super(
+          "no patch " + id + " in process " + pid + "; its patches: " + words(ids),
+          Outcome.UNTOUCHED,
+          "");
+      this.ids = ImmutableList.copyOf(ids);
+    }
+
+    private static String words(List<Long> ids) {
+      return ids.isEmpty() ? "none" : Joiner.on(", ").join(ids);
+    }
+
+    /** The numbers of the patches that stand in the target. */
+    public ImmutableList<Long> ids() {
+      return ids;
+    }
+  }
+
+  /** A patch that its patcher was cut off in can't be reverted as it is. */
+  public static final class PatchCutOffException extends PatchException {
+    private static final long serialVersionUID = 1L;
+
+    /**
+     * @param pid the target
+     * @param id number of the patch
+     */
+    public PatchCutOffException(int pid, long id) {
+      super(
+          "patch " + id + " in process " + pid + " was cut off while it was applied or reverted",
+          Outcome.UNTOUCHED,
+          "recover the process first");
+    }
+  }
+
   /** The kernel does not allow it. */
   public static final class AccessDeniedException extends PatchException {
     private static final long serialVersionUID = 1L;

@@ -28,6 +28,11 @@ final class CReference implements Contender {
   }
 
   @Override
+  public boolean isInRanges() {
+    return range;
+  }
+
+  @Override
   public boolean canDo(Scenario scenario) {
     return !range || scenario.sites() > 1;
   }

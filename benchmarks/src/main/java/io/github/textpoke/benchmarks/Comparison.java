@@ -3,29 +3,37 @@ package io.github.textpoke.benchmarks;
 import static com.google.common.base.Preconditions.checkArgument;
 
 import com.google.common.collect.ImmutableList;
-import java.util.Arrays;
+import java.util.Optional;
 import java.util.function.ToDoubleFunction;
 
 /**
- * All rounds of one contender in one scenario, beside those of the baseline that ran just before
- * them. Noise that lasts longer than a round hits both, so a ratio is formed within each round, and
- * the median of the ratios is what to look at.
+ * All rounds of one contender in one scenario, beside those of the baselines that ran just before
+ * them. The median of the {@link Ratios} is what to look at.
  *
  * @param scenario what was done
  * @param name the contender
  * @param rounds its rounds
  * @param baseline the baseline's rounds, as many, the same ones for the baseline itself
+ * @param inRanges the rounds of who writes a batch as one range, as many; empty where there is no
+ *     such baseline, and for the baselines themselves
  */
 record Comparison(
-    Scenario scenario, String name, ImmutableList<Round> rounds, ImmutableList<Round> baseline) {
+    Scenario scenario,
+    String name,
+    ImmutableList<Round> rounds,
+    ImmutableList<Round> baseline,
+    ImmutableList<Round> inRanges) {
 
-  /** Checks that there are as many rounds of both. */
+  /** Checks that there are as many rounds of all. */
   Comparison {
     checkArgument(
-        !rounds.isEmpty() && rounds.size() == baseline.size(),
-        "%s rounds, %s of the baseline",
+        !rounds.isEmpty()
+            && rounds.size() == baseline.size()
+            && (inRanges.isEmpty() || rounds.size() == inRanges.size()),
+        "%s rounds, %s of the baseline, %s in ranges",
         rounds.size(),
-        baseline.size());
+        baseline.size(),
+        inRanges.size());
   }
 
   /** Whether this is the baseline itself. */
@@ -35,7 +43,7 @@ record Comparison(
 
   /** The median over all rounds. */
   double median(ToDoubleFunction<Round> value) {
-    return medianOf(rounds.stream().mapToDouble(value).toArray());
+    return Ratios.medianOf(values(rounds, value));
   }
 
   /** The highest of all rounds. */
@@ -43,19 +51,16 @@ record Comparison(
     return rounds.stream().mapToLong(Round::max).max().orElseThrow();
   }
 
-  /** The median over all rounds of the ratio to the baseline of the same round. */
-  double ratio(ToDoubleFunction<Round> value) {
-    return medianOf(ratios(value));
+  /** To the baseline. */
+  Ratios ratios(ToDoubleFunction<Round> value) {
+    return Ratios.of(values(rounds, value), values(baseline, value));
   }
 
-  /** The lowest ratio of all rounds: with {@link #highestRatio}, how far they scatter. */
-  double lowestRatio(ToDoubleFunction<Round> value) {
-    return Arrays.stream(ratios(value)).min().orElseThrow();
-  }
-
-  /** The highest ratio of all rounds. */
-  double highestRatio(ToDoubleFunction<Round> value) {
-    return Arrays.stream(ratios(value)).max().orElseThrow();
+  /** To who writes a batch as one range. */
+  Optional<Ratios> rangeRatios(ToDoubleFunction<Round> value) {
+    return inRanges.isEmpty()
+        ? Optional.empty()
+        : Optional.of(Ratios.of(values(rounds, value), values(inRanges, value)));
   }
 
   /** Breakpoints that workers ran, in all rounds. */
@@ -63,18 +68,7 @@ record Comparison(
     return rounds.stream().mapToLong(Round::traps).sum();
   }
 
-  private double[] ratios(ToDoubleFunction<Round> value) {
-    double[] ratios = new double[rounds.size()];
-    for (int i = 0; i < ratios.length; i++) {
-      ratios[i] = value.applyAsDouble(rounds.get(i)) / value.applyAsDouble(baseline.get(i));
-    }
-    return ratios;
-  }
-
-  private static double medianOf(double[] values) {
-    double[] sorted = values.clone();
-    Arrays.sort(sorted);
-    int half = sorted.length / 2;
-    return sorted.length % 2 == 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+  private static double[] values(ImmutableList<Round> rounds, ToDoubleFunction<Round> value) {
+    return rounds.stream().mapToDouble(value).toArray();
   }
 }

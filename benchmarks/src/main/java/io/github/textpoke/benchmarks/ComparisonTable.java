@@ -8,8 +8,8 @@ import java.util.Locale;
 
 /** Comparisons for people, in microseconds, and for programs, in nanoseconds. */
 final class ComparisonTable {
-  private static final String HEAD = "%-14s %7s  %-13s %10s %10s %10s  %-19s %9s %8s";
-  private static final String ROW = "%-14s %7d  %-13s %10.1f %10.1f %10.1f  %-19s %9s %8d";
+  private static final String HEAD = "%-14s %7s  %-19s %10s %10s %10s  %-20s %7s  %-20s %8s";
+  private static final String ROW = "%-14s %7d  %-19s %10.1f %10.1f %10.1f  %-20s %7s  %-20s %8d";
 
   private ComparisonTable() {}
 
@@ -26,6 +26,7 @@ final class ComparisonTable {
         "max us",
         "median / C",
         "p99 / C",
+        "median / C, in ranges",
         "traps");
   }
 
@@ -41,17 +42,11 @@ final class ComparisonTable {
         comparison.median(Round::median) / 1e3,
         comparison.median(Round::p99) / 1e3,
         comparison.max() / 1e3,
+        comparison.isBaseline() ? "1" : comparison.ratios(Round::median).toString(),
         comparison.isBaseline()
             ? "1"
-            : String.format(
-                Locale.ROOT,
-                "%.2f (%.2f to %.2f)",
-                comparison.ratio(Round::median),
-                comparison.lowestRatio(Round::median),
-                comparison.highestRatio(Round::median)),
-        comparison.isBaseline()
-            ? "1"
-            : String.format(Locale.ROOT, "%.2f", comparison.ratio(Round::p99)),
+            : String.format(Locale.ROOT, "%.2f", comparison.ratios(Round::p99).median()),
+        comparison.rangeRatios(Round::median).map(Ratios::toString).orElse("-"),
         comparison.traps());
   }
 
@@ -66,10 +61,14 @@ final class ComparisonTable {
       row.addProperty("median", comparison.median(Round::median));
       row.addProperty("p99", comparison.median(Round::p99));
       row.addProperty("max", comparison.max());
-      row.addProperty("medianRatio", comparison.ratio(Round::median));
-      row.addProperty("medianRatioLowest", comparison.lowestRatio(Round::median));
-      row.addProperty("medianRatioHighest", comparison.highestRatio(Round::median));
-      row.addProperty("p99Ratio", comparison.ratio(Round::p99));
+      Ratios ratios = comparison.ratios(Round::median);
+      row.addProperty("medianRatio", ratios.median());
+      row.addProperty("medianRatioLowest", ratios.lowest());
+      row.addProperty("medianRatioHighest", ratios.highest());
+      row.addProperty("p99Ratio", comparison.ratios(Round::p99).median());
+      comparison
+          .rangeRatios(Round::median)
+          .ifPresent(inRanges -> row.addProperty("medianRatioToRanges", inRanges.median()));
       row.addProperty("traps", comparison.traps());
       row.add("rounds", gson.toJsonTree(comparison.rounds()));
       rows.add(row);

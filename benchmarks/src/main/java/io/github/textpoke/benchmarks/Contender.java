@@ -5,6 +5,11 @@ interface Contender {
   /** A short name for the table. */
   String name();
 
+  /** Whether it writes a batch as one range, so that those who do too are compared with it. */
+  default boolean isInRanges() {
+    return false;
+  }
+
   /** Whether the scenario makes sense for it. */
   boolean canDo(Scenario scenario);
 

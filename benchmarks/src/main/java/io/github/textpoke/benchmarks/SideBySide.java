@@ -1,18 +1,20 @@
 package io.github.textpoke.benchmarks;
 
 import com.google.common.collect.ImmutableList;
+import io.github.textpoke.apply.AttachOptions.EngineChoice;
 import io.github.textpoke.apply.TargetProcess;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Stream;
 
 /**
  * Measures textpoke and the C reference in turn, A B A B, in one run, and prints the ratios. Only
  * one of them runs at a time, each with fresh workers in each round.
  *
  * <p>What a time holds: for C, three times writing and core sync. For textpoke the same, and
- * besides the comparison of the old bytes, a rewrite per page to break copy-on-write, and a
- * comparison before each write. Parked threads are released after it.
+ * besides the comparison of the old bytes, a rewrite per page to break copy-on-write (the poker:
+ * once), and a comparison before each write. Parked threads are released after it.
  */
 public final class SideBySide {
   /** Batches are paced slower: one takes milliseconds. */
@@ -51,7 +53,9 @@ public final class SideBySide {
     List<Scenario> scenarios = scenarios(options);
     // Whether the right is there is the same for both processes; the reference says it.
     Round first = baseline.measure(new Scenario(1, 1, 0, 2));
-    Stepwise stepwise = new Stepwise(first.realtime());
+    Textpoke poker = new Textpoke(EngineChoice.POKER, first.realtime());
+    Textpoke stepwise = new Textpoke(EngineChoice.STEPWISE, first.realtime());
+    warmUp(poker);
     warmUp(stepwise);
 
     if (!options.json()) {
@@ -67,7 +71,7 @@ public final class SideBySide {
     List<Comparison> all = new ArrayList<>();
     for (Scenario scenario : scenarios) {
       ImmutableList<Contender> contenders =
-          ImmutableList.of(baseline, new CReference(options.reference(), true), stepwise).stream()
+          Stream.of(baseline, new CReference(options.reference(), true), poker, stepwise)
               .filter(contender -> contender.canDo(scenario))
               .collect(ImmutableList.toImmutableList());
       ImmutableList<Comparison> comparisons = compare(scenario, contenders, options.rounds());
@@ -84,7 +88,10 @@ public final class SideBySide {
     }
   }
 
-  /** All rounds of all contenders in turn; the first of them is the baseline. */
+  /**
+   * All rounds of all contenders in turn. The first of them is the baseline; one that writes in
+   * ranges is that of those behind it, too.
+   */
   static ImmutableList<Comparison> compare(
       Scenario scenario, ImmutableList<? extends Contender> contenders, int count) {
     List<List<Round>> rounds = new ArrayList<>();
@@ -94,14 +101,20 @@ public final class SideBySide {
         rounds.get(i).add(contenders.get(i).measure(scenario));
       }
     }
+    ImmutableList<Round> inRanges = ImmutableList.of();
     ImmutableList.Builder<Comparison> comparisons = ImmutableList.builder();
     for (int i = 0; i < contenders.size(); i++) {
+      ImmutableList<Round> own = ImmutableList.copyOf(rounds.get(i));
       comparisons.add(
           new Comparison(
               scenario,
               contenders.get(i).name(),
-              ImmutableList.copyOf(rounds.get(i)),
-              ImmutableList.copyOf(rounds.get(0))));
+              own,
+              ImmutableList.copyOf(rounds.get(0)),
+              inRanges));
+      if (contenders.get(i).isInRanges()) {
+        inRanges = own;
+      }
     }
     return comparisons.build();
   }

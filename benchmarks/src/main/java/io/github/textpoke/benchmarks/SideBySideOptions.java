@@ -2,12 +2,8 @@ package io.github.textpoke.benchmarks;
 
 import static com.google.common.base.Preconditions.checkArgument;
 
-import com.google.common.base.Splitter;
 import com.google.common.collect.ImmutableList;
-import com.google.common.collect.Streams;
-import com.google.common.primitives.Ints;
 import java.nio.file.Path;
-import java.util.Iterator;
 import java.util.List;
 
 /**
@@ -48,45 +44,22 @@ record SideBySideOptions(
     ImmutableList<Integer> batches = ImmutableList.of(10, 100, 1000);
     int batchWorkers = 2;
     boolean json = false;
-    for (Iterator<String> rest = arguments.iterator(); rest.hasNext(); ) {
-      String option = rest.next();
-      switch (option) {
+    Arguments rest = new Arguments(arguments);
+    while (rest.hasNext()) {
+      switch (rest.next()) {
         case "--json" -> json = true;
-        case "--reference" -> reference = Path.of(value(option, rest));
-        case "--rounds" -> rounds = number(option, value(option, rest), 1, 10_000);
-        case "--pokes" -> pokes = number(option, value(option, rest), 2, 1_000_000) & -2;
-        case "--interval-us" -> intervalMicros = number(option, value(option, rest), 0, 1_000_000);
-        case "--workers" -> workers = numbers(option, value(option, rest), 0, 512);
-        case "--batches" -> batches = numbers(option, value(option, rest), 2, 1000);
-        case "--batch-workers" -> batchWorkers = number(option, value(option, rest), 0, 512);
-        default -> throw new IllegalArgumentException("unknown option " + option);
+        case "--reference" -> reference = Path.of(rest.value());
+        case "--rounds" -> rounds = rest.number(1, 10_000);
+        case "--pokes" -> pokes = rest.number(2, 1_000_000) & -2;
+        case "--interval-us" -> intervalMicros = rest.number(0, 1_000_000);
+        case "--workers" -> workers = rest.numbers(0, 512);
+        case "--batches" -> batches = rest.numbers(2, 1000);
+        case "--batch-workers" -> batchWorkers = rest.number(0, 512);
+        default -> throw rest.unknown();
       }
     }
     checkArgument(reference != null, "--reference PATH is needed");
     return new SideBySideOptions(
         reference, rounds, pokes, intervalMicros * 1000L, workers, batches, batchWorkers, json);
-  }
-
-  private static String value(String option, Iterator<String> rest) {
-    checkArgument(rest.hasNext(), "%s needs a value", option);
-    return rest.next();
-  }
-
-  private static int number(String option, String text, int least, int most) {
-    Integer value = Ints.tryParse(text);
-    checkArgument(
-        value != null && value >= least && value <= most,
-        "%s needs a number from %s to %s, not '%s'",
-        option,
-        least,
-        most,
-        text);
-    return value;
-  }
-
-  private static ImmutableList<Integer> numbers(String option, String list, int least, int most) {
-    return Streams.stream(Splitter.on(',').omitEmptyStrings().split(list))
-        .map(text -> number(option, text, least, most))
-        .collect(ImmutableList.toImmutableList());
   }
 }

@@ -3,6 +3,7 @@ package io.github.textpoke.benchmarks;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.github.textpoke.apply.AttachOptions.EngineChoice;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -22,9 +23,12 @@ final class ContendersTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"0, 1", "2, 1", "2, 100"})
-  void textpokePokesTheFixtureWhileWorkersRun(int workers, int sites) {
-    Round round = new Stepwise(false).measure(new Scenario(workers, sites, 0, 20));
+  @CsvSource({
+    "POKER, 0, 1", "POKER, 2, 1", "POKER, 2, 100",
+    "STEPWISE, 0, 1", "STEPWISE, 2, 1", "STEPWISE, 2, 100"
+  })
+  void textpokePokesTheFixtureWhileWorkersRun(EngineChoice engine, int workers, int sites) {
+    Round round = new Textpoke(engine, false).measure(new Scenario(workers, sites, 0, 20));
 
     assertThat(round.median()).isPositive().isLessThanOrEqualTo(round.p99());
     assertThat(round.p99()).isLessThanOrEqualTo(round.max());

@@ -37,6 +37,29 @@ final class SideBySideTest {
     }
   }
 
+  /** A contender that writes batches as one range. */
+  private record InRanges(Scripted scripted) implements Contender {
+    @Override
+    public String name() {
+      return scripted.name();
+    }
+
+    @Override
+    public boolean isInRanges() {
+      return true;
+    }
+
+    @Override
+    public boolean canDo(Scenario scenario) {
+      return true;
+    }
+
+    @Override
+    public Round measure(Scenario scenario) {
+      return scripted.measure(scenario);
+    }
+  }
+
   private final List<String> log = new ArrayList<>();
 
   private ImmutableList<Comparison> compared() {
@@ -58,9 +81,28 @@ final class SideBySideTest {
   void theRatioIsTheMedianOfThoseOfTheRounds() {
     Comparison textpoke = compared().get(1);
 
-    assertThat(textpoke.ratio(Round::median)).isCloseTo(3.0, within(1e-9));
-    assertThat(textpoke.lowestRatio(Round::median)).isCloseTo(2.0, within(1e-9));
-    assertThat(textpoke.highestRatio(Round::median)).isCloseTo(4.0, within(1e-9));
+    Ratios ratios = textpoke.ratios(Round::median);
+    assertThat(ratios.median()).isCloseTo(3.0, within(1e-9));
+    assertThat(ratios.lowest()).isCloseTo(2.0, within(1e-9));
+    assertThat(ratios.highest()).isCloseTo(4.0, within(1e-9));
+  }
+
+  @Test
+  void whoComesBehindOneThatWritesInRangesIsComparedWithThatOneToo() {
+    ImmutableList<Comparison> rows =
+        SideBySide.compare(
+            SCENARIO,
+            ImmutableList.of(
+                Scripted.of("C", log, 10, 20),
+                new InRanges(Scripted.of("C, in ranges", log, 5, 5)),
+                Scripted.of("textpoke", log, 20, 20)),
+            2);
+
+    assertThat(rows.get(1).rangeRatios(Round::median)).isEmpty();
+    assertThat(rows.get(2).ratios(Round::median).median()).isCloseTo(1.5, within(1e-9));
+    assertThat(rows.get(2).rangeRatios(Round::median).orElseThrow().median())
+        .isCloseTo(4.0, within(1e-9));
+    assertThat(ComparisonTable.row(rows.get(2))).contains("1.50 (1.00 to 2.00)", "4.00 (4.00 to");
   }
 
   @Test

@@ -105,6 +105,17 @@ final class Arguments {
     }
   }
 
+  /** The number of a patch. */
+  static final class Id implements ITypeConverter<Long> {
+    @Override
+    public Long convert(String text) {
+      if (!text.matches("[1-9][0-9]{0,17}")) {
+        throw new TypeConversionException("'" + text + "' is no number of a patch");
+      }
+      return Long.valueOf(text);
+    }
+  }
+
   /** A site. */
   static final class Site implements ITypeConverter<SiteName> {
     @Override

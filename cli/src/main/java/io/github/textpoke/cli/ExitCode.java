@@ -10,10 +10,12 @@ import io.github.textpoke.PatchException.BadPlanException;
 import io.github.textpoke.PatchException.BadSiteException;
 import io.github.textpoke.PatchException.CodeChangedException;
 import io.github.textpoke.PatchException.EngineFailedException;
+import io.github.textpoke.PatchException.NoSuchPatchException;
 import io.github.textpoke.PatchException.NoSuchProcessException;
 import io.github.textpoke.PatchException.NoSuchSymbolException;
 import io.github.textpoke.PatchException.NoThreadToBorrowException;
 import io.github.textpoke.PatchException.Outcome;
+import io.github.textpoke.PatchException.PatchCutOffException;
 import io.github.textpoke.PatchException.PlanRefusedException;
 import io.github.textpoke.PatchException.SeccompException;
 import io.github.textpoke.PatchException.SignalStateException;
@@ -45,11 +47,13 @@ final class ExitCode {
           .put(AmbiguousSymbolException.class, USAGE)
           .put(BadObjectException.class, USAGE)
           .put(BadPlanException.class, USAGE)
+          .put(NoSuchPatchException.class, USAGE)
           .put(PlanRefusedException.class, REFUSED)
           .put(UnsafePlanException.class, REFUSED)
           .put(UnsupportedPlanException.class, REFUSED)
           .put(UnwritableMappingException.class, REFUSED)
           .put(CodeChangedException.class, REFUSED)
+          .put(PatchCutOffException.class, REFUSED)
           .put(AccessDeniedException.class, NOT_PERMITTED)
           .put(AlreadyTracedException.class, NOT_PERMITTED)
           .put(SeccompException.class, NOT_PERMITTED)

@@ -1,6 +1,7 @@
 package io.github.textpoke.cli;
 
 import com.google.common.collect.ImmutableList;
+import io.github.textpoke.apply.TargetProcess;
 import io.github.textpoke.decode.CodeRegion;
 import io.github.textpoke.process.ResolvedSite;
 import io.github.textpoke.process.SiteResolver;
@@ -9,6 +10,7 @@ import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
@@ -109,6 +111,36 @@ final class LookCommands {
     public void run() {
       Output.print(
           Planned.make(place, replacement, decoders), format.json, spec.commandLine().getOut());
+    }
+  }
+
+  @Command(
+      name = "status",
+      mixinStandardHelpOptions = true,
+      description = "List the patches in a process, whoever has made them.")
+  static final class Status implements Runnable {
+    @Spec
+    @SuppressWarnings("NullAway.Init") // picocli sets it
+    private CommandSpec spec;
+
+    @Parameters(
+        index = "0",
+        paramLabel = "PID",
+        converter = Arguments.Pid.class,
+        description = "The target.")
+    private int pid;
+
+    @Option(names = "--sites", description = "Show each site: what stood there, and what stands.")
+    private boolean sites;
+
+    @Mixin private Arguments.Format format = new Arguments.Format();
+
+    @Override
+    public void run() {
+      Output.print(
+          new PatchList(pid, TargetProcess.status(pid), sites),
+          format.json,
+          spec.commandLine().getOut());
     }
   }
 }

@@ -23,8 +23,11 @@ import picocli.CommandLine.Spec;
       LookCommands.Symbols.class,
       LookCommands.Inspect.class,
       LookCommands.Plan.class,
+      LookCommands.Status.class,
       PatchCommands.Apply.class,
       PatchCommands.Toggle.class,
+      PatchCommands.Revert.class,
+      PatchCommands.Recover.class,
       HelpCommand.class
     },
     footerHeading = "%nSITE is 0xADDR or [object:]symbol[#n][+offset].%n",
@@ -32,8 +35,8 @@ import picocli.CommandLine.Spec;
     exitCodeList = {
       "0:done",
       "1:unexpected failure",
-      "2:bad usage, or no such site",
-      "3:plan refused: a rule forbids it, and nothing was written",
+      "2:bad usage, or no such site or patch",
+      "3:refused: a rule or the bytes found forbid it, and nothing was written",
       "4:not permitted, or not possible on this process or machine",
       "5:no such process, or the target has ended",
       "6:rolled back: the old bytes stand"

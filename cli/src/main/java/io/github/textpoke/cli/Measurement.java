@@ -24,7 +24,7 @@ final class Measurement implements ToggleListener {
 
   @Override
   @SuppressWarnings("NonAtomicVolatileUpdate") // one writer
-  public boolean poked(long nanos, long traps, int parked) {
+  public boolean poked(long nanos, long windowNanos, long traps, int parked) {
     this.nanos.recordValue(Math.min(nanos, LONGEST));
     this.traps += traps;
     this.parked += parked;

@@ -3,6 +3,7 @@ package io.github.textpoke.cli;
 import com.google.gson.stream.JsonWriter;
 import io.github.textpoke.PatchException;
 import io.github.textpoke.PatchException.PlanRefusedException;
+import io.github.textpoke.apply.ApplyReport;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
@@ -75,5 +76,30 @@ final class Output {
   /** Nanoseconds as microseconds. */
   static String micros(long nanos) {
     return "%.1f us".formatted(nanos / 1e3);
+  }
+
+  /** What a change took, for people. */
+  static String took(ApplyReport report) {
+    return "%s, %s, %s parked, %s traced"
+        .formatted(
+            micros(report.nanos()),
+            count(report.traps(), "trap", "traps"),
+            count(report.parked(), "thread", "threads"),
+            count(report.threads(), "thread", "threads"));
+  }
+
+  /** The same as members of a JSON object. */
+  static void report(JsonWriter json, ApplyReport report) throws IOException {
+    json.name("engine").value(report.engine());
+    json.name("remark").value(report.remark());
+    json.name("nanos").value(report.nanos());
+    json.name("traps").value(report.traps());
+    json.name("parked").value(report.parked());
+    json.name("threads").value(report.threads());
+  }
+
+  /** A number and what is counted. */
+  static String count(long number, String one, String many) {
+    return number + " " + (number == 1 ? one : many);
   }
 }

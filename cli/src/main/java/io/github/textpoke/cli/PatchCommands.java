@@ -1,14 +1,17 @@
 package io.github.textpoke.cli;
 
+import com.google.common.collect.ImmutableList;
 import io.github.textpoke.apply.Patch;
 import io.github.textpoke.apply.TargetProcess;
 import java.time.Duration;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
 /** Commands that patch a process. */
@@ -36,11 +39,9 @@ final class PatchCommands {
     public void run() {
       Planned planned = Planned.make(place, replacement, decoders);
       try (TargetProcess process = TargetProcess.attach(place.pid)) {
-        Patch patch = process.apply(planned.plan());
+        Patch patch = process.apply(planned.plan(), place.site.toString());
         Output.print(
-            new Applied(planned, patch.report(), planned.wayBack(place.was)),
-            format.json,
-            spec.commandLine().getOut());
+            Applied.of(planned, patch, place.was), format.json, spec.commandLine().getOut());
       }
     }
   }
@@ -97,6 +98,79 @@ final class PatchCommands {
     private long toggle(TargetProcess process, Planned planned, Measurement measurement) {
       try (Progress progress = Progress.start(measurement, count)) {
         return process.toggle(planned.plan(), count, interval, measurement);
+      }
+    }
+  }
+
+  @Command(
+      name = "revert",
+      mixinStandardHelpOptions = true,
+      description = "Put the old bytes of a patch back, whoever has made it.")
+  static final class Revert implements Runnable {
+    @Spec
+    @SuppressWarnings("NullAway.Init") // picocli sets it
+    private CommandSpec spec;
+
+    @Parameters(
+        index = "0",
+        paramLabel = "PID",
+        converter = Arguments.Pid.class,
+        description = "The target.")
+    private int pid;
+
+    @Parameters(
+        index = "1",
+        arity = "0..1",
+        paramLabel = "ID",
+        converter = Arguments.Id.class,
+        description = "The patch, as status numbers it.")
+    private @Nullable Long id;
+
+    @Option(names = "--all", description = "All of them, the newest first.")
+    private boolean all;
+
+    @Mixin private Arguments.Format format = new Arguments.Format();
+
+    @Override
+    public void run() {
+      if (all == (id != null)) {
+        throw new ParameterException(spec.commandLine(), "either an ID or --all must be given");
+      }
+      try (TargetProcess process = TargetProcess.attach(pid)) {
+        ImmutableList<Patch> patches =
+            id == null ? process.patches().reverse() : ImmutableList.of(process.patch(id));
+        Reverted reverted = Reverted.revert(pid, patches);
+        if (all || reverted.left().isEmpty()) {
+          Output.print(reverted, format.json, spec.commandLine().getOut());
+        }
+        reverted.throwFirstFailure();
+      }
+    }
+  }
+
+  @Command(
+      name = "recover",
+      mixinStandardHelpOptions = true,
+      description = "Finish or roll back patches that their patcher was cut off in.")
+  static final class Recover implements Runnable {
+    @Spec
+    @SuppressWarnings("NullAway.Init") // picocli sets it
+    private CommandSpec spec;
+
+    @Parameters(
+        index = "0",
+        paramLabel = "PID",
+        converter = Arguments.Pid.class,
+        description = "The target.")
+    private int pid;
+
+    @Mixin private Arguments.Format format = new Arguments.Format();
+
+    @Override
+    public void run() {
+      try (TargetProcess process = TargetProcess.attach(pid)) {
+        Output.print(
+            new Recovered(pid, process.recover()), format.json, spec.commandLine().getOut());
       }
     }
   }

@@ -8,10 +8,14 @@ import com.google.gson.JsonObject;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.fixtures.Fixture;
 import io.github.textpoke.fixtures.RequiresPtrace;
+import io.github.textpoke.linux.ProcMem;
 import io.github.textpoke.plan.PatchPlan;
 import io.github.textpoke.plan.PlanJson;
 import io.github.textpoke.process.ProcMemReader;
+import io.github.textpoke.process.ProcStatus;
+import io.github.textpoke.process.SiteName;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.regex.Matcher;
@@ -141,24 +145,151 @@ class CommandsTest {
   void applyPatchesTheProcessAndSaysHowToGoBack() {
     Run applied = Run.of("apply", workers.pid(), "nop_0", "--jump", "repl").assertDone();
     assertThat(bytes("nop_0")).isNotEqualTo(NOP);
+    assertThat(applied.out()).containsPattern("(?m)^id +1$").containsPattern("(?m)^engine +poker$");
+    assertThat(back(applied)).isEqualTo("textpoke revert " + workers.pid() + " 1");
     workers.awaitCounter("results_new", 1_000, LONG);
 
     Run.ofLine(back(applied)).assertDone();
     assertThat(bytes("nop_0")).isEqualTo(NOP);
+    assertThat(Run.of("status", workers.pid()).assertDone().out()).contains(": 0 patches");
   }
 
   @Test
-  void theWayBackTellsThePlannerWhatItCannotKnow() {
+  void applySaysWhyItWasNotThePoker() {
+    workers.signal("SIGSTOP");
+    awaitStop();
+    JsonObject json = Run.of("apply", workers.pid(), "nop_5", "--jump", "repl", "--json").json();
+    workers.signal("SIGCONT");
+
+    assertThat(json.get("engine").getAsString()).isEqualTo("stepwise");
+    assertThat(json.get("remark").getAsString()).startsWith("no poker: ").contains("stopped");
+  }
+
+  private void awaitStop() {
+    boolean isStopped = false;
+    while (!isStopped) { // within the test's time
+      ProcStatus status = ProcStatus.read(workers.pid());
+      isStopped = status != null && status.state() == 'T';
+    }
+  }
+
+  /** What apply prints where the patch could not be recorded. */
+  @Test
+  void theWayBackWithoutALedgerTellsThePlannerWhatItCannotKnow() {
     // One byte of ret and four of padding: nobody could know that they were one instruction.
+    Arguments.Place place = new Arguments.Place();
+    place.pid = workers.pid();
+    place.site = SiteName.parse("nop_5");
+    Arguments.Replacement ret = new Arguments.Replacement();
+    ret.bytes = CodeBytes.of(0xc3);
+    String back = Planned.make(place, ret, new Arguments.Decoders()).wayBack(null);
+    assertThat(back).endsWith("--bytes 0f1f440000 --was 0f1f440000");
     JsonObject json = Run.of("apply", workers.pid(), "nop_5", "--bytes", "c3", "--json").json();
     assertThat(json.get("old").getAsString()).isEqualTo(NOP.hex());
     assertThat(json.get("new").getAsString()).isEqualTo("c3 cc cc cc cc");
-    String back = json.get("back").getAsString();
-    assertThat(back).endsWith("--bytes 0f1f440000 --was 0f1f440000");
     Run.ofLine(back.replaceFirst(" --was .*", "")).assertFailed(3);
 
     Run.ofLine(back).assertDone();
     assertThat(bytes("nop_5")).isEqualTo(NOP);
+  }
+
+  @Test
+  void statusListsEachPatch() {
+    Run.of("apply", workers.pid(), "workers:nop_62", "--jump", "repl").assertDone();
+    Run.of("apply", workers.pid(), "nop_5", "--bytes", "660f1f4000").assertDone();
+    Run run = Run.of("status", workers.pid()).assertDone();
+
+    assertThat(run.out()).startsWith("process " + workers.pid() + ": 2 patches");
+    assertThat(run.out())
+        .containsPattern("(?m)^1 +applied +workers:nop_62 +1 +[0-9-]{10} [0-9:]{8} +process ")
+        .containsPattern("(?m)^2 +applied +nop_5 +1 ")
+        .hasLineCount(4);
+    assertThat(Run.of("status", workers.pid(), "--sites").assertDone().out())
+        .hasLineCount(6)
+        .contains(
+            Output.hex(workers.address("nop_5"))
+                + "  old "
+                + NOP
+                + "  new 66 0f 1f 40 00  found 66 0f 1f 40 00  new bytes");
+  }
+
+  @Test
+  void statusInJsonSaysTheSame() {
+    Run.of("apply", workers.pid(), "nop_62", "--jump", "repl").assertDone();
+    JsonObject json = Run.of("status", workers.pid(), "--json", "--sites").json();
+
+    assertThat(json.getAsJsonArray("damaged")).isEmpty();
+    JsonObject patch = json.getAsJsonArray("patches").get(0).getAsJsonObject();
+    assertThat(patch.get("id").getAsLong()).isEqualTo(1);
+    assertThat(patch.get("state").getAsString()).isEqualTo("APPLIED");
+    assertThat(patch.get("label").getAsString()).isEqualTo("nop_62");
+    assertThat(patch.get("siteCount").getAsInt()).isEqualTo(1);
+    assertThat(patch.get("engine").getAsString()).isEqualTo("poker");
+    assertThat(Instant.parse(patch.get("time").getAsString()))
+        .isBetween(Instant.now().minus(LONG), Instant.now());
+    JsonObject site = patch.getAsJsonArray("sites").get(0).getAsJsonObject();
+    assertThat(site.get("address").getAsString()).isEqualTo(Output.hex(workers.address("nop_62")));
+    assertThat(site.get("old").getAsString()).isEqualTo(NOP.hex());
+    assertThat(site.get("found")).isEqualTo(site.get("new"));
+    assertThat(site.get("state").getAsString()).isEqualTo("NEW");
+  }
+
+  @Test
+  void aPatchOnAPatchIsToldFromAnotherTools() {
+    Run.of("apply", workers.pid(), "nop_62", "--jump", "repl").assertDone();
+    Run.of("apply", workers.pid(), "nop_62", "--bytes", NOP).assertDone();
+    assertThat(Run.of("status", workers.pid()).assertDone().out())
+        .containsPattern("(?m)^1 +covered by patch 2 ")
+        .containsPattern("(?m)^2 +applied ");
+    Run.of("revert", workers.pid(), 1).assertFailed(3);
+
+    Run.of("revert", workers.pid(), "--all").assertDone();
+    assertThat(bytes("nop_62")).isEqualTo(NOP);
+  }
+
+  @Test
+  void revertAllTakesTheNewestFirstAndLeavesWhatAnotherToolHasChanged() {
+    Run.of("apply", workers.pid(), "nop_5", "--jump", "repl").assertDone();
+    Run.of("apply", workers.pid(), "nop_62", "--jump", "repl").assertDone();
+    Run.of("apply", workers.pid(), "nop_0", "--jump", "repl").assertDone();
+    CodeBytes patched = bytes("nop_62");
+    write("nop_62", CodeBytes.ofHex("9090909090"));
+    assertThat(Run.of("status", workers.pid()).assertDone().out())
+        .containsPattern("(?m)^2 +changed by another tool ");
+
+    Run run = Run.of("revert", workers.pid(), "--all");
+    assertThat(run.exitCode()).isEqualTo(3);
+    assertThat(run.err()).startsWith("textpoke: code at ").hasLineCount(1);
+    assertThat(run.out())
+        .containsPattern(
+            "^process [0-9]+: 2 patches reverted\n3  nop_0, .*\n1  nop_5, .*\n2  nop_62 is left: ");
+    assertThat(bytes("nop_0")).isEqualTo(NOP);
+    assertThat(bytes("nop_62")).isEqualTo(CodeBytes.ofHex("9090909090"));
+
+    write("nop_62", patched);
+    JsonObject json = Run.of("revert", workers.pid(), 2, "--json").json();
+    assertThat(json.getAsJsonArray("reverted")).hasSize(1);
+    assertThat(json.getAsJsonArray("left")).isEmpty();
+    assertThat(bytes("nop_62")).isEqualTo(NOP);
+    assertThat(Run.of("revert", workers.pid(), "--all").assertDone().out())
+        .contains(": 0 patches reverted");
+  }
+
+  @Test
+  void aPatchThatIsNotThereEndsWith2() {
+    Run.of("apply", workers.pid(), "nop_0", "--jump", "repl").assertDone();
+
+    assertThat(Run.of("revert", workers.pid(), 7).assertFailed(2).err())
+        .contains("no patch 7 in process " + workers.pid() + "; its patches: 1");
+    Run.of("revert", workers.pid(), 1).assertDone();
+  }
+
+  @Test
+  void recoverSaysThatNothingWasCutOff() {
+    assertThat(Run.of("recover", workers.pid()).assertDone().out())
+        .isEqualTo("process " + workers.pid() + ": nothing was cut off" + System.lineSeparator());
+    assertThat(Run.of("recover", workers.pid(), "--json").json().getAsJsonArray("recovered"))
+        .isEmpty();
   }
 
   @Test
@@ -204,6 +335,14 @@ class CommandsTest {
   private CodeBytes bytes(String function) {
     try (ProcMemReader memory = new ProcMemReader(workers.pid())) {
       return memory.read(workers.address(function), 5);
+    }
+  }
+
+  /** As another tool would. */
+  private void write(String function, CodeBytes bytes) {
+    try (ProcMem memory = ProcMem.open(workers.pid(), new int[1])) {
+      assertThat(memory).isNotNull();
+      assertThat(memory.write(workers.address(function), bytes)).isEqualTo(bytes.length());
     }
   }
 

@@ -35,6 +35,14 @@ class UsageTest {
         "textpoke toggle 1 f --nop --count many",
         "textpoke toggle 1 f --nop --count 5 --interval 5",
         "textpoke toggle 1 f --nop --count 5 --interval 5h",
+        "textpoke status",
+        "textpoke status 1 2",
+        "textpoke revert 1",
+        "textpoke revert 1 0",
+        "textpoke revert 1 first",
+        "textpoke revert 1 2 3",
+        "textpoke revert 1 2 --all",
+        "textpoke recover",
       })
   void badUsageEndsWith2AndOneLine(String line) {
     Run run = Run.ofLine(line).assertFailed(2);
@@ -43,7 +51,17 @@ class UsageTest {
 
   @ParameterizedTest
   @ValueSource(
-      strings = {"symbols", "inspect PID f", "plan PID f --nop", "apply PID f --nop", "toggle"})
+      strings = {
+        "symbols",
+        "inspect PID f",
+        "plan PID f --nop",
+        "apply PID f --nop",
+        "toggle",
+        "status PID",
+        "revert PID 1",
+        "revert PID --all",
+        "recover PID"
+      })
   void aProcessThatIsNotThereEndsWith5(String command) {
     String line =
         switch (command) {
@@ -67,7 +85,8 @@ class UsageTest {
   void helpNamesEveryCommandAndExitCode() {
     Run run = Run.of("--help").assertDone();
 
-    assertThat(run.out()).contains("symbols", "inspect", "plan", "apply", "toggle");
+    assertThat(run.out())
+        .contains("symbols", "inspect", "plan", "apply", "toggle", "status", "revert", "recover");
     assertThat(run.out()).contains("rolled back").contains("[object:]symbol[#n][+offset]");
   }
 

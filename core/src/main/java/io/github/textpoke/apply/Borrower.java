@@ -1,5 +1,6 @@
 package io.github.textpoke.apply;
 
+import com.google.common.collect.ImmutableList;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException.NoThreadToBorrowException;
 import io.github.textpoke.PatchException.Outcome;
@@ -7,18 +8,17 @@ import io.github.textpoke.PatchException.SeccompException;
 import io.github.textpoke.PatchException.SystemCallException;
 import io.github.textpoke.linux.Errno;
 import io.github.textpoke.linux.Kernel;
+import io.github.textpoke.linux.ProcMem;
 import io.github.textpoke.linux.Ptrace;
 import io.github.textpoke.linux.Registers;
-import io.github.textpoke.process.BlockedCall;
 import io.github.textpoke.process.ProcStatus;
 import io.github.textpoke.process.SeccompFilter;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.HashSet;
-import java.util.List;
-import java.util.Set;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.IntPredicate;
+import java.util.function.Supplier;
+import java.util.function.ToLongFunction;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -35,7 +35,7 @@ final class Borrower {
   private static final long CLONE_SYSVSEM = 0x40000;
 
   /** Shares everything, the table of files too: a copy would hold sockets open. */
-  private static final long CLONE_FLAGS =
+  static final long CLONE_FLAGS =
       CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
 
   private static final long LOOK_AGAIN_NANOS = 200_000;
@@ -44,93 +44,86 @@ final class Borrower {
 
   private final Tracer tracer;
   private final Ptrace ptrace;
-  private final Injection injection;
+  private final ImmutableList<NeededCall> needed;
+
+  /** Whether the filters allow to map files of ours. */
+  private boolean mayMap = true;
+
   private final Registers original = new Registers();
   private final Registers injected = new Registers();
 
-  /** Threads that were stopped and turned out unfit, so that each is stopped once. */
-  private final Set<Integer> unfit = new HashSet<>();
+  private final Candidates candidates = new Candidates();
 
-  Borrower(Tracer tracer, Injection injection) {
+  /**
+   * @param needed the calls that helper, and poker, will make
+   */
+  Borrower(Tracer tracer, ImmutableList<NeededCall> needed) {
     this.tracer = tracer;
     this.ptrace = tracer.ptrace;
-    this.injection = injection;
+    this.needed = needed;
   }
 
   /**
-   * Clones the helper.
+   * Clones the helper through one of the threads that are traced.
    *
+   * @param gadget finds a {@code syscall} instruction in the target's memory
    * @param patience how long to wait for a thread that may be borrowed
    */
-  Helper start(Duration patience) {
+  Helper start(ToLongFunction<ProcMem> gadget, Duration patience) {
+    int[] traced = new int[tracer.tracees.size()];
+    int count = 0;
+    for (int i = 0; i < traced.length; i++) {
+      if (!tracer.tracees.has(i, Tracees.SHARER)) {
+        traced[count++] = tracer.tracees.tid(i);
+      }
+    }
+    int[] threads = Arrays.copyOf(traced, count);
+    return start(() -> threads, tid -> true, gadget, patience);
+  }
+
+  /**
+   * Clones the helper through one of the target's threads, and traces no other.
+   *
+   * @param gadget finds a {@code syscall} instruction in the target's memory
+   * @param patience how long to wait for a thread that may be borrowed
+   */
+  Helper start(Seizer seizer, ToLongFunction<ProcMem> gadget, Duration patience) {
+    return start(() -> ProcStatus.threads(tracer.pid()), seizer::seizeThread, gadget, patience);
+  }
+
+  private Helper start(
+      Supplier<int[]> threadsNow,
+      IntPredicate seize,
+      ToLongFunction<ProcMem> gadget,
+      Duration patience) {
     long deadline = System.nanoTime() + patience.toNanos();
     for (; ; ) {
       tracer.handlePending();
       tracer.checkAlive();
-      int tid = choose();
+      int[] threads = threadsNow.get();
+      int tid = candidates.choose(threads);
       if (tid != 0) {
-        Helper helper = borrow(tid);
-        if (helper != null) {
-          return helper;
+        if (tracer.tracees.contains(tid) || seize.test(tid)) {
+          // Found when the thread is seized: from then on an execve is reported.
+          Injection injection = new Injection(tracer, gadget.applyAsLong(tracer.memory()));
+          Helper helper = borrow(tid, injection);
+          if (helper != null) {
+            return helper;
+          }
         }
-        unfit.add(tid);
+        candidates.markUnfit(tid);
       } else if (System.nanoTime() - deadline > 0) {
-        throw new NoThreadToBorrowException(tracer.pid(), reasons());
+        throw new NoThreadToBorrowException(tracer.pid(), Candidates.reasons(threads));
       } else {
-        unfit.clear();
+        candidates.forgetUnfit();
         // No event tells that a thread leaves its call: look again.
         LockSupport.parkNanos(LOOK_AGAIN_NANOS);
       }
     }
   }
 
-  /** The thread that notices least, 0 where there is none. */
-  private int choose() {
-    int best = 0;
-    int bestRank = Integer.MAX_VALUE;
-    for (int i = 0; i < tracer.tracees.size() && bestRank > 0; i++) {
-      int tid = tracer.tracees.tid(i);
-      if (tracer.tracees.has(i, Tracees.SHARER) || unfit.contains(tid)) {
-        continue;
-      }
-      int rank = rank(tid);
-      if (rank < bestRank) {
-        best = tid;
-        bestRank = rank;
-      }
-    }
-    return best;
-  }
-
-  private static int rank(int tid) {
-    BlockedCall where = BlockedCall.read(tid);
-    if (where == null) {
-      return Integer.MAX_VALUE;
-    }
-    if (where.running() || where.number() < 0) {
-      ProcStatus status = ProcStatus.read(tid);
-      return status == null || status.isDead() ? Integer.MAX_VALUE : 0;
-    }
-    return switch (where.restart(tid)) {
-      case TRANSPARENT -> 1;
-      case REPAIRED -> 2;
-      case LENGTHENED -> 3;
-      case NEVER -> Integer.MAX_VALUE;
-    };
-  }
-
-  private List<String> reasons() {
-    List<String> reasons = new ArrayList<>();
-    for (int i = 0; i < tracer.tracees.size(); i++) {
-      int tid = tracer.tracees.tid(i);
-      BlockedCall where = BlockedCall.read(tid);
-      reasons.add("thread " + tid + " is " + (where == null ? "gone" : where.describe()));
-    }
-    return reasons;
-  }
-
   /** Stops {@code tid} and clones the helper on it; null where it must be left alone after all. */
-  private @Nullable Helper borrow(int tid) {
+  private @Nullable Helper borrow(int tid, Injection injection) {
     if (ptrace.interrupt(tid) < 0) {
       tracer.tracees.remove(tid);
       return null;
@@ -184,7 +177,7 @@ final class Borrower {
     if (!stopped) {
       tracer.awaitStop(born);
     }
-    return new Helper(tracer, born, injection);
+    return new Helper(tracer, born, injection, mayMap);
   }
 
   private void giveBack(int tid, boolean byAStop) {
@@ -259,7 +252,9 @@ final class Borrower {
       if (program.length == 0) {
         return null;
       }
-      String answer = forbidden(new SeccompFilter(program));
+      SeccompFilter filter = new SeccompFilter(program);
+      mayMap &= forbidden(filter, NeededCall.MAPPING) == null;
+      String answer = forbidden(filter, needed);
       if (answer != null) {
         return new SeccompException(
             "seccomp forbids thread " + tid + " of process " + tracer.pid() + " to call " + answer,
@@ -271,25 +266,12 @@ final class Borrower {
   /**
    * The first of the calls that we need and that a filter does not allow, null where it allows all.
    */
-  private @Nullable String forbidden(SeccompFilter filter) {
-    long[][] calls = {
-      {Kernel.SYS_CLONE, CLONE_FLAGS},
-      {Kernel.SYS_MEMBARRIER, Helper.MEMBARRIER_SYNC_CORE},
-      {Kernel.SYS_MEMBARRIER, Helper.MEMBARRIER_REGISTER_SYNC_CORE},
-      {Kernel.SYS_EXIT, 0},
-      {Kernel.SYS_MMAP, 0, 4096, 3, 0x22, -1, 0},
-      {Kernel.SYS_MUNMAP, 0, 4096},
-      {Kernel.SYS_RT_SIGACTION, Ptrace.SIGTRAP, 0, 0, 8},
-    };
-    String[] names = {
-      "clone", "membarrier", "membarrier", "exit", "mmap", "munmap", "rt_sigaction"
-    };
-    // Memory and the handler are only needed where the program cares for SIGTRAP.
-    int needed = tracer.sigtrap().isOfInterest() ? calls.length : 4;
-    for (int i = 0; i < needed; i++) {
-      long[] arguments = Arrays.copyOfRange(calls[i], 1, 7);
-      if (!filter.allows((int) calls[i][0], arguments)) {
-        return names[i] + ": the filter " + filter.answer((int) calls[i][0], arguments);
+  private @Nullable String forbidden(SeccompFilter filter, ImmutableList<NeededCall> calls) {
+    for (NeededCall call : calls) {
+      // Memory and the handler are only needed where the program cares for SIGTRAP.
+      if ((!call.forSigtrap() || tracer.sigtrap().isOfInterest())
+          && !filter.allows(call.number(), call.arguments())) {
+        return call.name() + ": the filter " + filter.answer(call.number(), call.arguments());
       }
     }
     return null;

@@ -26,6 +26,7 @@ final class Helper {
   private final Tracer tracer;
   private final Ptrace ptrace;
   private final int tid;
+  private final boolean mayMap;
   private final Injection injection;
   private final long syscall;
   private final Registers request = new Registers();
@@ -34,8 +35,10 @@ final class Helper {
   /**
    * @param tid a stopped thread
    * @param injection how it runs system calls
+   * @param mayMap whether it may map files of ours
    */
-  Helper(Tracer tracer, int tid, Injection injection) {
+  Helper(Tracer tracer, int tid, Injection injection, boolean mayMap) {
+    this.mayMap = mayMap;
     this.tracer = tracer;
     this.ptrace = tracer.ptrace;
     this.tid = tid;
@@ -51,6 +54,11 @@ final class Helper {
 
   int tid() {
     return tid;
+  }
+
+  /** Whether it may map files of ours: a seccomp filter may forbid it. */
+  boolean mayMap() {
+    return mayMap;
   }
 
   /** Makes core syncs possible; once per memory it waits some milliseconds for the kernel (RCU). */
@@ -79,15 +87,18 @@ final class Helper {
     return run(request);
   }
 
+  /** Between two calls it is poised: should this JVM be killed, it does not run on behind one. */
   private long run(Registers registers) {
-    return injection.run(tid, registers);
+    long result = injection.run(tid, registers);
+    poise();
+    return result;
   }
 
   /**
    * From here on it ends itself if the tracer dies: it stands at an exit. Its stop was waited for,
    * so that the kernel delivers no signal with it.
    */
-  void poise() {
+  private void poise() {
     request.setSystemCall(syscall, Kernel.SYS_EXIT, 0, 0, 0, 0, 0, 0);
     ptrace.setRegisters(tid, request);
   }

@@ -16,6 +16,16 @@ interface Interference {
     return steps;
   }
 
-  /** Called on the tracer's thread before each step of a plan, but not of its rollback. */
+  /**
+   * Whether {@link #before} wants to be called: an engine that needs no JVM has to be told to wait.
+   */
+  default boolean pauses() {
+    return false;
+  }
+
+  /**
+   * Called before each step of a plan, but not of its rollback, while all threads that have trapped
+   * wait; only if {@link #pauses}.
+   */
   default void before(int step) {}
 }

@@ -1,8 +1,13 @@
 package io.github.textpoke.apply;
 
 import io.github.textpoke.PatchException;
+import io.github.textpoke.PatchException.PatchCutOffException;
 import io.github.textpoke.PatchException.WrongStateException;
+import io.github.textpoke.ledger.PatchNote;
 import io.github.textpoke.plan.PatchPlan;
+import java.time.Instant;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A plan that stands in a target, until it is reverted. It outlives its {@link TargetProcess}:
@@ -10,49 +15,69 @@ import io.github.textpoke.plan.PatchPlan;
  */
 public final class Patch {
   private final TargetProcess process;
-  private final int id;
-  private final PatchPlan plan;
-  private final ApplyReport report;
+  private final PatchRecord record;
+  private final PatchNote note;
+  private final @Nullable ApplyReport report;
   private boolean reverted;
 
-  Patch(TargetProcess process, int id, PatchPlan plan, ApplyReport report) {
+  Patch(TargetProcess process, PatchRecord record, PatchNote note, @Nullable ApplyReport report) {
     this.process = process;
-    this.id = id;
-    this.plan = plan;
+    this.record = record;
+    this.note = note;
     this.report = report;
   }
 
-  /** Number of the patch in its {@link TargetProcess}, from 1. */
-  public int id() {
-    return id;
+  /** Its number in the target, unique as long as that lives; 0 where it could not be recorded. */
+  public long id() {
+    return record.id();
   }
 
   /** What was applied. */
   public PatchPlan plan() {
-    return plan;
+    return note.plan();
   }
 
-  /** How applying it went. */
-  public ApplyReport report() {
-    return report;
+  /** When it was applied, to the millisecond. */
+  public Instant time() {
+    return note.time();
   }
 
-  /** Whether it was reverted. */
+  /** Who has applied it. */
+  public String who() {
+    return note.who();
+  }
+
+  /** What it is, in the words of who has applied it. */
+  public String label() {
+    return note.label();
+  }
+
+  /** How applying it went; empty where another {@link TargetProcess} has applied it. */
+  public Optional<ApplyReport> report() {
+    return Optional.ofNullable(report);
+  }
+
+  /** Whether it was reverted by this handle. */
   public synchronized boolean isReverted() {
     return reverted;
+  }
+
+  PatchRecord record() {
+    return record;
   }
 
   /**
    * Puts the old bytes back, by the same protocol.
    *
    * @return how it went
-   * @throws WrongStateException if it was reverted already
+   * @throws WrongStateException if it was reverted already, by whomever
+   * @throws PatchCutOffException if its patcher was cut off: see {@link TargetProcess#recover}
    * @throws PatchException as {@link TargetProcess#apply}; then the patch still stands, unless
    *     {@link PatchException#outcome} says otherwise
    */
   public synchronized ApplyReport revert() {
     if (reverted) {
-      throw new WrongStateException("patch " + id + " was reverted already");
+      throw new WrongStateException("patch " + id() + " was reverted already");
     }
     ApplyReport done = process.revert(this);
     reverted = true;

@@ -15,6 +15,10 @@ import io.github.textpoke.process.ProcStatus;
 /** Seizes all threads that may run the target's code, without stopping one. */
 final class Seizer {
   private static final long STUCK_NANOS = 50_000_000;
+
+  /** How often the kernel must refuse a thread that nobody traces. */
+  private static final int REFUSALS = 10;
+
   private static final long YOUNG_NANOS = 20_000_000;
   private static final int STRAGGLER_ATTEMPTS = 10;
 
@@ -106,26 +110,43 @@ final class Seizer {
       // A thread that has died is reaped by us alone, and an exec that waits for that holds what
       // the next line wants.
       tracer.handlePending();
-      if (tid == tracer.helper() || tracees.contains(tid)) {
-        continue;
+      if (tid != tracer.helper() && !tracees.contains(tid)) {
+        foundNew |= seize(tid, flag);
       }
+    }
+    return foundNew;
+  }
+
+  /** Seizes one thread of the target; false where it can't be. */
+  boolean seizeThread(int tid) {
+    return seize(tid, 0);
+  }
+
+  private boolean seize(int tid, int flag) {
+    for (int refusals = 0; ; ) {
       seizingSince = System.nanoTime();
       int error = ptrace.seize(tid);
       seizingSince = 0;
       if (error == 0) {
-        foundNew = true;
         noteSignalState(tid, flag);
-      } else if (error == -Errno.EPERM) {
-        ProcStatus status = ProcStatus.read(tid);
-        // Born of a seized thread: traced by us already, and its first stop is on its way.
-        if (status != null && !status.isDead() && !isOurs(status.tracer())) {
-          refuseSeizing(tid, status);
-        }
-      } else if (error != -Errno.ESRCH) {
+        return true;
+      } else if (error == -Errno.ESRCH) {
+        return false;
+      } else if (error != -Errno.EPERM) {
         throw new SystemCallException("ptrace(SEIZE, " + tid + ")", -error, Outcome.UNTOUCHED);
       }
+      ProcStatus status = ProcStatus.read(tid);
+      // Born of a seized thread: traced by us already, and its first stop is on its way.
+      if (status == null || status.isDead() || isOurs(status.tracer())) {
+        return false;
+      }
+      // One that is not traced may have been so until now, by another patcher.
+      refusals++;
+      if (status.tracer() != 0 || refusals == REFUSALS) {
+        refuseSeizing(tid, status);
+        return false;
+      }
     }
-    return foundNew;
   }
 
   /**

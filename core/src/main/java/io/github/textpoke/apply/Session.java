@@ -1,7 +1,5 @@
 package io.github.textpoke.apply;
 
-import io.github.textpoke.PatchException.AccessDeniedException;
-import io.github.textpoke.PatchException.NoSuchProcessException;
 import io.github.textpoke.PatchException.Outcome;
 import io.github.textpoke.PatchException.SeccompException;
 import io.github.textpoke.PatchException.SystemCallException;
@@ -13,9 +11,6 @@ import io.github.textpoke.linux.Kernel;
 import io.github.textpoke.linux.NativeBytes;
 import io.github.textpoke.linux.ProcMem;
 import io.github.textpoke.process.Preflight;
-import io.github.textpoke.process.ProcStatus;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
@@ -186,14 +181,14 @@ final class Session {
   }
 
   private void stay() throws InterruptedException {
-    try (ProcMem memory = open()) {
+    try (ProcMem memory = TargetMemory.open(pid)) {
       Tracer tracer = new Tracer(pid, memory, new TrapDesk(), trapByte);
       Seizer seizer = new Seizer(tracer);
       current = seizer;
       seizer.seizeAll();
-      long syscall = syscallInstruction(memory);
       Helper helper =
-          new Borrower(tracer, new Injection(tracer, syscall)).start(options.patience());
+          new Borrower(tracer, NeededCall.STEPWISE)
+              .start(this::syscallInstruction, options.patience());
       StepwiseEngine engine =
           new StepwiseEngine(tracer, seizer, helper, interference, this::isClosing);
       try {
@@ -226,41 +221,6 @@ final class Session {
     return address;
   }
 
-  private ProcMem open() {
-    int[] error = new int[1];
-    ProcMem memory = ProcMem.open(pid, error);
-    if (memory != null) {
-      return memory;
-    }
-    if (error[0] == Errno.ENOENT || error[0] == Errno.ESRCH) {
-      throw new NoSuchProcessException(pid);
-    }
-    throw accessDenied("opening /proc/" + pid + "/mem", error[0]);
-  }
-
-  private AccessDeniedException accessDenied(String what, int errno) {
-    Path yama = Path.of("/proc/sys/kernel/yama/ptrace_scope");
-    try {
-      if (Files.exists(yama) && !Files.readString(yama).strip().equals("0")) {
-        return new AccessDeniedException(
-            what
-                + ": errno "
-                + errno
-                + ", and Yama's ptrace_scope is "
-                + Files.readString(yama).strip(),
-            AccessDeniedException.Missing.YAMA,
-            "run with CAP_SYS_PTRACE, or set kernel.yama.ptrace_scope to 0");
-      }
-    } catch (java.io.IOException unreadable) {
-      throw new java.io.UncheckedIOException(unreadable);
-    }
-    ProcStatus status = ProcStatus.read(pid);
-    return new AccessDeniedException(
-        what + ": errno " + errno + (status == null ? "" : "; it runs as user " + status.uid()),
-        AccessDeniedException.Missing.CAP_SYS_PTRACE,
-        "run as its user, as root, or with CAP_SYS_PTRACE");
-  }
-
   private void prepare(Tracer tracer, Helper helper) {
     long result = helper.register();
     if (result == -Errno.EPERM || result == -Errno.EACCES) {
@@ -288,7 +248,6 @@ final class Session {
       }
     }
     tracer.sigtrap().note(helper);
-    helper.poise();
   }
 
   private void serve(Tracer tracer, StepwiseEngine engine) throws InterruptedException {
@@ -308,7 +267,9 @@ final class Session {
       if (command != null) {
         command.run(engine);
         lastCommand = System.nanoTime();
-      } else if (System.nanoTime() - lastCommand > options.linger().toNanos() && closeIfIdle()) {
+      } else if (!tracer.holdsTraps()
+          && System.nanoTime() - lastCommand > options.linger().toNanos()
+          && closeIfIdle()) {
         return;
       }
     }

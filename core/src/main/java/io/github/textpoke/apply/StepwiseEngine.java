@@ -11,6 +11,7 @@ import io.github.textpoke.PatchException.SystemCallException;
 import io.github.textpoke.PatchException.TargetExecedException;
 import io.github.textpoke.PatchException.TargetGoneException;
 import io.github.textpoke.PatchException.UnwritableMappingException;
+import io.github.textpoke.apply.Recording.Marks;
 import io.github.textpoke.linux.NativeBytes;
 import io.github.textpoke.linux.ProcMem;
 import io.github.textpoke.plan.PatchPlan;
@@ -24,10 +25,10 @@ import java.util.function.Function;
 /**
  * Does the steps of a plan one by one: the tracer's thread compares and writes, the helper syncs,
  * and who traps meanwhile is parked until the end. The reference that other engines are compared
- * with.
+ * with, and the fallback where the target may not trace itself.
  *
  * <p>Not covered: the death of this JVM between the first breakpoint and the last sync leaves
- * breakpoints that nobody takes.
+ * breakpoints that nobody takes; if the target survives them, the ledger says how to mend it.
  */
 final class StepwiseEngine {
   static final String NAME = "stepwise";
@@ -46,6 +47,11 @@ final class StepwiseEngine {
   private final BooleanSupplier leaving;
 
   private NativeBytes found = new NativeBytes(4096);
+
+  /** The progress word of the plan that is under way. */
+  private Marks marks = Marks.NONE;
+
+  private final NativeBytes word = new NativeBytes(Long.BYTES);
 
   /** Threads that waited at a site in the last plan. */
   private int parked;
@@ -109,9 +115,10 @@ final class StepwiseEngine {
    * Brings the target to the state behind the last step, or leaves or puts it back before the
    * first, and says which. Allocates nothing unless it fails.
    *
+   * @param recording how the ledger follows it
    * @throws PatchException with the outcome
    */
-  void apply(CompiledPlan plan) {
+  void apply(CompiledPlan plan, Recording recording) {
     if (found.size() < plan.longest) {
       found = new NativeBytes(plan.longest);
     }
@@ -121,6 +128,7 @@ final class StepwiseEngine {
     seizer.seizeStragglers();
     seizer.refreshNewThreads();
     tracer.sigtrap().refresh(helper);
+    marks = recording.marks(this, this::makeRoom);
     compareAll(plan);
     breakCopyOnWrite(plan);
 
@@ -128,13 +136,17 @@ final class StepwiseEngine {
     int done = 0;
     try {
       for (; done < plan.length.length; done++) {
-        interference.before(done);
+        if (interference.pauses()) {
+          interference.before(done);
+        }
+        reach(marks.begun() + done);
         if (plan.isSync(done)) {
           sync();
         } else {
           compareAndWrite(plan, done);
         }
       }
+      reach(marks.done());
     } catch (TargetGoneException | TargetExecedException over) {
       tracer.desk.retire();
       throw over;
@@ -165,11 +177,35 @@ final class StepwiseEngine {
     }
   }
 
+  /** Whether threads that run a breakpoint which nobody knows wait. */
+  void holdTraps(boolean hold) {
+    tracer.setHoldingTraps(hold);
+    if (!hold) {
+      tracer.releaseParked();
+    }
+  }
+
+  /** Notes in the ledger how far the plan has come. */
+  private void reach(long progress) {
+    if (marks.address() != 0) {
+      word.putLong(0, progress);
+      memory.write(marks.address(), word.address(0), Long.BYTES);
+    }
+  }
+
+  /** Without the right to make room, a patch is not recorded. */
+  private void makeRoom(int size) {
+    if (helper.mayMap()) {
+      try (TargetMappings mappings = new TargetMappings(tracer.pid(), helper, memory)) {
+        mappings.mapLedger(size);
+      }
+    }
+  }
+
   private void finish() {
     tracer.desk.retire();
     tracer.sigtrap().restore(helper);
     parked = tracer.releaseParked();
-    helper.poise();
   }
 
   /** Between two plans: puts right what a late trap has changed. */
@@ -177,7 +213,6 @@ final class StepwiseEngine {
     if (tracer.sigtrap().isInDoubt() && !tracer.sigtrap().isIgnored()) {
       tracer.sigtrap().restore(helper);
       tracer.releaseParked();
-      helper.poise();
     }
     if (tracer.takeGroupStop()) {
       helper.joinGroupStop();
@@ -332,6 +367,9 @@ final class StepwiseEngine {
     }
     if (outcome == Outcome.ROLLED_BACK && !isOld(plan)) {
       outcome = Outcome.UNKNOWN;
+    }
+    if (outcome != Outcome.UNKNOWN) {
+      reach(marks.undone());
     }
     finish();
     PatchException result = failure.with(outcome);

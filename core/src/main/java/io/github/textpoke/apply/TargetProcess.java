@@ -2,6 +2,8 @@ package io.github.textpoke.apply;
 
 import com.google.common.collect.ImmutableList;
 import io.github.textpoke.PatchException;
+import io.github.textpoke.PatchException.NoSuchPatchException;
+import io.github.textpoke.PatchException.Outcome;
 import io.github.textpoke.PatchException.TargetExecedException;
 import io.github.textpoke.PatchException.TargetGoneException;
 import io.github.textpoke.PatchException.UnsupportedPlatformException;
@@ -9,6 +11,8 @@ import io.github.textpoke.PatchException.UnwritableMappingException;
 import io.github.textpoke.PatchException.WrongStateException;
 import io.github.textpoke.Site;
 import io.github.textpoke.decode.CodeRegion;
+import io.github.textpoke.ledger.LedgerEntry;
+import io.github.textpoke.ledger.PatchNote;
 import io.github.textpoke.linux.Kernel;
 import io.github.textpoke.plan.PatchPlan;
 import io.github.textpoke.plan.Poke;
@@ -19,14 +23,11 @@ import io.github.textpoke.process.SiteName;
 import io.github.textpoke.process.SiteResolver;
 import io.github.textpoke.verify.Verifier;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.TimeUnit;
-import java.util.concurrent.TimeoutException;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
@@ -46,7 +47,6 @@ public final class TargetProcess implements AutoCloseable {
   private static final @Nullable Throwable UNAVAILABILITY_CAUSE = probe();
 
   private static final int TRAP_BYTE = 0xcc;
-  private static final long LOOK_AFTER_MILLIS = 100;
   private static final int REMEMBERED_PLANS = 16;
 
   private final int pid;
@@ -56,6 +56,9 @@ public final class TargetProcess implements AutoCloseable {
   private final ProcMemReader reader;
   private MemoryMap map;
   private SiteResolver resolver;
+  private final TargetLedger ledger;
+
+  /** Those of this handle. */
   private final List<Patch> patches = new ArrayList<>();
 
   /** The plans that were used last: verified, and laid out for the engine. */
@@ -69,19 +72,23 @@ public final class TargetProcess implements AutoCloseable {
         }
       };
 
-  private @Nullable Session session;
+  private final Engines engines;
+  private volatile boolean leaving;
   private boolean closed;
-  private int lastId;
 
   private TargetProcess(int pid, AttachOptions options, Interference interference) {
     this.pid = pid;
     this.options = options;
     this.interference = interference;
     this.preflight = Preflight.of(pid);
-    preflight.checkProcess();
+    // Another patcher's tracer is waited for, when our engine begins.
+    preflight.checkKind();
     this.reader = new ProcMemReader(pid);
+    this.ledger = new TargetLedger(pid);
     this.map = MemoryMap.read(pid);
     this.resolver = new SiteResolver(pid, map, reader);
+    this.engines =
+        new Engines(pid, options, interference, TRAP_BYTE, this::checkTarget, () -> leaving);
   }
 
   private static @Nullable Throwable probe() {
@@ -147,19 +154,26 @@ public final class TargetProcess implements AutoCloseable {
   /** As {@link #attach(int, AttachOptions)}, with interference: for tests. */
   static TargetProcess attach(int pid, AttachOptions options, Interference interference) {
     ensureAvailability();
-    TargetProcess process;
+    TargetProcess process = open(pid, options, interference);
     try {
-      process = new TargetProcess(pid, options, interference);
-    } catch (PatchException failure) {
-      throw Preflight.of(pid).orGone(failure);
-    }
-    try {
-      process.execute(engine -> true);
+      process.execute(
+          engine -> {
+            engine.tryOut();
+            return true;
+          });
     } catch (RuntimeException | Error failure) {
       process.close();
       throw failure;
     }
     return process;
+  }
+
+  private static TargetProcess open(int pid, AttachOptions options, Interference interference) {
+    try {
+      return new TargetProcess(pid, options, interference);
+    } catch (PatchException failure) {
+      throw Preflight.of(pid).orGone(failure);
+    }
   }
 
   /** The process id. */
@@ -178,8 +192,8 @@ public final class TargetProcess implements AutoCloseable {
   }
 
   /**
-   * The function that holds a site, as it stands now, with the bytes that our patches have
-   * replaced.
+   * The function that holds a site, as it stands now, with the bytes that patches in the ledger
+   * have replaced, whoever has made them.
    *
    * @param site {@code 0xADDR} or {@code [object:]symbol[#n][+offset]}
    * @throws PatchException if there is no such function
@@ -187,7 +201,7 @@ public final class TargetProcess implements AutoCloseable {
   public synchronized CodeRegion code(String site) {
     CodeRegion region = resolver().resolve(SiteName.parse(site)).code();
     Map<Long, Site> oldest = new LinkedHashMap<>();
-    for (Patch patch : patches) {
+    for (Patch patch : patches()) {
       for (Poke poke : patch.plan().pokes()) {
         if (region.contains(poke.address())) {
           oldest.putIfAbsent(poke.address(), poke.site());
@@ -213,28 +227,112 @@ public final class TargetProcess implements AutoCloseable {
     return resolver;
   }
 
-  /** The patches of this handle that stand, oldest first. */
+  /**
+   * The patches that stand in the process, by whomever, by number; behind them those of this handle
+   * that could not be recorded.
+   */
   public synchronized ImmutableList<Patch> patches() {
-    return ImmutableList.copyOf(patches);
+    ImmutableList.Builder<Patch> all = ImmutableList.builder();
+    for (LedgerEntry entry : ledger.contents().entries()) {
+      all.add(
+          patches.stream()
+              .filter(patch -> patch.id() == entry.id())
+              .findFirst()
+              .orElseGet(() -> new Patch(this, PatchRecord.of(ledger, entry), entry.note(), null)));
+    }
+    patches.stream().filter(patch -> patch.id() == 0).forEach(all::add);
+    return all.build();
   }
 
   /**
-   * Verifies a plan and applies it.
+   * A patch that stands in the process, by whomever.
+   *
+   * @param id its number in the target
+   * @throws NoSuchPatchException if there is none with that number
+   */
+  public Patch patch(long id) {
+    ImmutableList<Patch> all = patches();
+    return all.stream()
+        .filter(patch -> patch.id() == id)
+        .findFirst()
+        .orElseThrow(() -> new NoSuchPatchException(pid, id, all.stream().map(Patch::id).toList()));
+  }
+
+  /**
+   * What the ledger of a process says of the patches in it, whoever has made them, and what stands
+   * at their sites. Nothing is traced and nothing written.
+   *
+   * @throws PatchException if there is no such process, or it can't be looked at
+   */
+  public static LedgerStatus status(int pid) {
+    ensureAvailability();
+    try (TargetLedger ledger = new TargetLedger(pid)) {
+      return new StatusReader(ledger).read();
+    }
+  }
+
+  /**
+   * Finishes or rolls back what another patcher was cut off in, by the protocol: a patch whose new
+   * bytes all stand is finished, any other goes back. Threads that run a breakpoint of the dead
+   * patcher meanwhile wait, and then run the site again.
+   *
+   * @return what became of each patch that was cut off
+   * @throws PatchException as {@link #apply}
+   */
+  public synchronized ImmutableList<RecoveredPatch> recover() {
+    Recoverer recoverer = new Recoverer(ledger);
+    if (!recoverer.isNeeded()) {
+      return ImmutableList.of();
+    }
+    return execute(
+        engine -> {
+          engine.beginRecovery();
+          try {
+            return recoverer.recover(engine);
+          } finally {
+            engine.endRecovery();
+          }
+        });
+  }
+
+  /**
+   * Verifies a plan and applies it. Its label in the ledger is the name of its first site.
    *
    * @throws PatchException of the type that names the cause; its {@link PatchException#outcome}
    *     says whether the target is untouched or was rolled back
    */
   public synchronized Patch apply(PatchPlan plan) {
+    checkOpen();
+    long first = plan.pokes().get(0).address();
+    String name = resolver().describe(first).orElse("0x" + Long.toHexString(first));
+    int others = plan.pokes().size() - 1;
+    return apply(plan, others == 0 ? name : name + " and " + others + " more");
+  }
+
+  /**
+   * Verifies a plan and applies it.
+   *
+   * @param label what it is, for {@link #status}; at most 512 bytes of UTF-8 are kept
+   * @throws PatchException of the type that names the cause; its {@link PatchException#outcome}
+   *     says whether the target is untouched or was rolled back
+   */
+  public synchronized Patch apply(PatchPlan plan, String label) {
     CompiledPlan ready = compile(plan);
-    ApplyReport report = execute(engine -> run(engine, ready));
-    Patch patch = new Patch(this, ++lastId, plan, report);
+    PatchNote note = note(plan, label);
+    PatchRecord record = new PatchRecord(ledger, note);
+    ApplyReport report = run(ready, record);
+    Patch patch = new Patch(this, record, note, report);
     patches.add(patch);
     return patch;
   }
 
+  private PatchNote note(PatchPlan plan, String label) {
+    return new PatchNote(Instant.now(), Who.WE, label, engines.name(), plan);
+  }
+
   synchronized ApplyReport revert(Patch patch) {
     CompiledPlan ready = compile(patch.plan().inverse());
-    ApplyReport report = execute(engine -> run(engine, ready));
+    ApplyReport report = run(ready, patch.record().next(false));
     patches.remove(patch);
     return report;
   }
@@ -251,11 +349,45 @@ public final class TargetProcess implements AutoCloseable {
       PatchPlan plan, long count, Duration interval, ToggleListener listener) {
     CompiledPlan forth = compile(plan);
     CompiledPlan back = compile(plan.inverse());
-    return execute(engine -> toggle(engine, forth, back, count, interval.toNanos(), listener));
+    PatchRecord record = new PatchRecord(ledger, note(plan, "toggled"));
+    // A JVM that is told to end does so when the old bytes stand.
+    Thread hook = new Thread(this::endSeries, "textpoke-leave-" + pid);
+    addHook(hook);
+    try {
+      return execute(
+          engine -> toggle(engine, record, forth, back, count, interval.toNanos(), listener));
+    } finally {
+      removeHook(hook);
+    }
+  }
+
+  private void endSeries() {
+    leaving = true;
+    close();
+  }
+
+  private static void addHook(Thread hook) {
+    try {
+      Runtime.getRuntime().addShutdownHook(hook);
+    } catch (IllegalStateException shuttingDown) {
+      throw new WrongStateException("this JVM is shutting down");
+    }
+  }
+
+  private void removeHook(Thread hook) {
+    if (!leaving) {
+      try {
+        Runtime.getRuntime().removeShutdownHook(hook);
+      } catch (IllegalStateException shuttingDown) {
+        // The hook runs, and waits for this very call.
+        leaving = true;
+      }
+    }
   }
 
   private static long toggle(
-      StepwiseEngine engine,
+      Engine engine,
+      PatchRecord record,
       CompiledPlan forth,
       CompiledPlan back,
       long count,
@@ -265,15 +397,15 @@ public final class TargetProcess implements AutoCloseable {
     for (long i = 0; i < count; i++) {
       boolean goOn;
       try {
-        goOn = timed(engine, forth, listener);
+        goOn = timed(engine, forth, record.next(true), listener);
       } catch (PatchException failure) {
         throw failure;
       } catch (RuntimeException | Error ofListener) {
-        engine.apply(back);
+        engine.apply(back, record.next(false));
         throw ofListener;
       }
       next = engine.pace(next + interval);
-      goOn &= timed(engine, back, listener);
+      goOn &= timed(engine, back, record.next(false), listener);
       if (!goOn || engine.isLeaving()) {
         return i + 1;
       }
@@ -282,21 +414,39 @@ public final class TargetProcess implements AutoCloseable {
     return count;
   }
 
-  private static boolean timed(StepwiseEngine engine, CompiledPlan plan, ToggleListener listener) {
+  private static boolean timed(
+      Engine engine, CompiledPlan plan, PatchRecord record, ToggleListener listener) {
     long traps = engine.traps();
-    engine.apply(plan);
-    return listener.poked(engine.nanos(), engine.traps() - traps, engine.parked());
+    apply(engine, plan, record);
+    return listener.poked(
+        engine.nanos(), engine.windowNanos(), engine.traps() - traps, engine.parked());
   }
 
-  private static ApplyReport run(StepwiseEngine engine, CompiledPlan plan) {
-    long traps = engine.traps();
-    engine.apply(plan);
-    return new ApplyReport(
-        StepwiseEngine.NAME,
-        engine.nanos(),
-        engine.traps() - traps,
-        engine.parked(),
-        engine.threads());
+  private ApplyReport run(CompiledPlan plan, PatchRecord record) {
+    return execute(
+        engine -> {
+          long traps = engine.traps();
+          apply(engine, plan, record);
+          return new ApplyReport(
+              engine.name(),
+              engine.remark(),
+              engine.nanos(),
+              engine.windowNanos(),
+              engine.traps() - traps,
+              engine.parked(),
+              engine.threads());
+        });
+  }
+
+  private static void apply(Engine engine, CompiledPlan plan, PatchRecord record) {
+    try {
+      engine.apply(plan, record);
+    } catch (PatchException failure) {
+      if (failure.outcome() == Outcome.UNTOUCHED) {
+        record.withdraw(failure);
+      }
+      throw failure;
+    }
   }
 
   private CompiledPlan compile(PatchPlan plan) {
@@ -314,7 +464,7 @@ public final class TargetProcess implements AutoCloseable {
     return ready;
   }
 
-  private synchronized <T> T execute(Function<StepwiseEngine, T> work) {
+  private synchronized <T> T execute(Function<Engines, T> work) {
     try {
       return carryOut(work);
     } catch (PatchException failure) {
@@ -322,41 +472,21 @@ public final class TargetProcess implements AutoCloseable {
     }
   }
 
-  private <T> T carryOut(Function<StepwiseEngine, T> work) {
+  private <T> T carryOut(Function<Engines, T> work) {
+    checkOpen();
+    return work.apply(engines);
+  }
+
+  private void checkOpen() {
     if (closed) {
       throw new WrongStateException("process " + pid + " was closed");
     }
-    Session stay = session;
-    CompletableFuture<T> answer = stay == null ? null : stay.submit(work);
-    if (stay == null || answer == null) {
-      if (stay != null) {
-        stay.leave();
-      }
-      preflight.checkProcess();
-      checkSameProgram();
-      stay = Session.of(pid, options, TRAP_BYTE, interference);
-      session = stay;
-      answer = stay.begin(work);
-    }
-    boolean interrupted = false;
-    try {
-      for (; ; ) {
-        try {
-          return answer.get(LOOK_AFTER_MILLIS, TimeUnit.MILLISECONDS);
-        } catch (TimeoutException notYet) {
-          stay.unblock();
-        } catch (InterruptedException later) {
-          // A patch that is under way is never abandoned.
-          interrupted = true;
-        }
-      }
-    } catch (ExecutionException failed) {
-      throw rethrown(failed.getCause());
-    } finally {
-      if (interrupted) {
-        Thread.currentThread().interrupt();
-      }
-    }
+  }
+
+  /** Before anything of ours comes into the target. */
+  private void checkTarget() {
+    preflight.checkProcess();
+    checkSameProgram();
   }
 
   /** The memory that was opened when we attached is gone where the process has called execve. */
@@ -370,25 +500,14 @@ public final class TargetProcess implements AutoCloseable {
     }
   }
 
-  private static RuntimeException rethrown(@Nullable Throwable cause) {
-    if (cause instanceof PatchException failure) {
-      throw failure;
-    }
-    if (cause instanceof Error error) {
-      throw error;
-    }
-    throw new IllegalStateException("the tracer's thread failed", cause);
-  }
-
   /** Leaves the target: no thread is traced any more. Patches stay. Idempotent. */
   @Override
   public synchronized void close() {
     if (!closed) {
       closed = true;
-      if (session != null) {
-        session.leave();
-      }
+      engines.leave();
       reader.close();
+      ledger.close();
     }
   }
 }

@@ -54,6 +54,7 @@ final class Tracer {
   /** Children that were put right and let go before their parents reported them. */
   private final Set<Integer> settled = new HashSet<>();
 
+  private boolean holdingTraps;
   private boolean stoppingAll;
   private boolean sawGroupStop;
   private boolean gone;
@@ -382,7 +383,11 @@ final class Tracer {
     switch (desk.decide(site)) {
       case PASS_ON -> {
         tracees.clear(index, Tracees.DRAINING);
-        passOn(tid);
+        if (holdingTraps) {
+          tracees.set(index, Tracees.HELD);
+        } else {
+          passOn(tid);
+        }
       }
       case PARK -> {
         rewind(tid, index, site);
@@ -468,12 +473,37 @@ final class Tracer {
         tracees.clear(i, Tracees.PARKED);
         run(i);
         count++;
-      } else if (tracees.has(i, Tracees.HELD)) {
+      } else if (tracees.has(i, Tracees.HELD) && !holdingTraps) {
         tracees.clear(i, Tracees.HELD);
-        ptrace.resume(tracees.tid(i), Ptrace.SIGTRAP);
+        releaseHeld(i);
       }
     }
     return count;
+  }
+
+  /** A breakpoint that nobody knew may be that of a plan that was recovered since. */
+  private void releaseHeld(int index) {
+    int tid = tracees.tid(index);
+    if (ptrace.getRegisters(tid, registers) == 0) {
+      long site = registers.rip() - 1;
+      if (desk.decide(site) == TrapDesk.Decision.REWIND_IF_GONE
+          && !forkedChildren.breakpointStands(site)) {
+        rewind(tid, index, site);
+        run(index);
+        return;
+      }
+    }
+    ptrace.resume(tid, Ptrace.SIGTRAP);
+  }
+
+  /** Whether threads that run a breakpoint which nobody knows wait for {@link #releaseParked}. */
+  void setHoldingTraps(boolean hold) {
+    holdingTraps = hold;
+  }
+
+  /** See {@link #setHoldingTraps}. */
+  boolean holdsTraps() {
+    return holdingTraps;
   }
 
   /** Whether job control has stopped the target since this was last asked. */

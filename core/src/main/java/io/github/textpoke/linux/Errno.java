@@ -20,6 +20,9 @@ public final class Errno {
   /** No child to wait for. */
   public static final int ECHILD = 10;
 
+  /** Somebody else has it; try again. */
+  public static final int EAGAIN = 11;
+
   /** Permission denied. */
   public static final int EACCES = 13;
 

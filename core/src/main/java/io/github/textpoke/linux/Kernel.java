@@ -9,10 +9,28 @@ public final class Kernel {
   public static final int SYS_RT_SIGACTION = 13;
 
   /** System call number. */
+  public static final int SYS_CLOSE = 3;
+
+  /** System call number. */
   public static final int SYS_MMAP = 9;
 
   /** System call number. */
   public static final int SYS_MUNMAP = 11;
+
+  /** System call number. */
+  public static final int SYS_MADVISE = 28;
+
+  /** System call number. */
+  public static final int SYS_GETTID = 186;
+
+  /** System call number. */
+  public static final int SYS_GETPID = 39;
+
+  /** System call number. */
+  public static final int SYS_MEMFD_CREATE = 319;
+
+  /** System call number. */
+  public static final int SYS_CLOSE_RANGE = 436;
 
   /** System call number. */
   public static final int SYS_CLONE = 56;
@@ -24,9 +42,13 @@ public final class Kernel {
   public static final int SYS_MEMBARRIER = 324;
 
   private static final int SYS_SCHED_SETSCHEDULER = 144;
-  private static final int SYS_GETTID = 186;
   private static final int SYS_SCHED_SETAFFINITY = 203;
   private static final int SYS_GETCPU = 309;
+  private static final int SYS_FUTEX = 202;
+  private static final int SYS_MPROTECT = 10;
+  private static final int FUTEX_WAIT = 0;
+  private static final int FUTEX_WAKE = 1;
+  private static final long NANOS_PER_SECOND = 1_000_000_000;
   private static final int SYS_TGKILL = 234;
   private static final int SYS_KCMP = 312;
   private static final int KCMP_VM = 1;
@@ -112,5 +134,41 @@ public final class Kernel {
    */
   public static long reap(int tid, NativeBytes scratch) {
     return Libc.orErrno(Libc.FUNCTIONS.waitpid(tid, scratch.address(0), WNOHANG | WALL));
+  }
+
+  /** Waits while the word at a native address holds {@code value}, or for a time. */
+  static void futexWait(long address, int value, long nanos, NativeBytes scratch) {
+    scratch.putLong(0, nanos / NANOS_PER_SECOND);
+    scratch.putLong(Long.BYTES, nanos % NANOS_PER_SECOND);
+    call(SYS_FUTEX, address, FUTEX_WAIT, value, scratch.address(0), 0);
+  }
+
+  /** Wakes all who wait at the word at a native address. */
+  static void futexWake(long address) {
+    call(SYS_FUTEX, address, FUTEX_WAKE, Integer.MAX_VALUE, 0, 0);
+  }
+
+  /** Maps memory without a file into this JVM; its address, or the negated errno. */
+  static long map(long size, int protection, int flags) {
+    return Libc.orErrno(Libc.FUNCTIONS.syscall(SYS_MMAP, 0, size, protection, flags, -1, 0));
+  }
+
+  /** Changes the protection of memory of this JVM. */
+  static long protect(long address, long size, int protection) {
+    return call(SYS_MPROTECT, address, size, protection, 0, 0);
+  }
+
+  /**
+   * Waits for the end of a process that code of ours has made.
+   *
+   * @param scratch at least 4 bytes
+   * @return its status as waitpid gives it, or the negated errno
+   */
+  public static int awaitProcess(int pid, NativeBytes scratch) {
+    long result;
+    do {
+      result = Libc.orErrno(Libc.FUNCTIONS.waitpid(pid, scratch.address(0), WALL));
+    } while (result == -Errno.EINTR);
+    return result < 0 ? (int) result : (int) scratch.getLong(0);
   }
 }

@@ -25,6 +25,9 @@ final class Libc {
     /** close(2). */
     int close(int fd);
 
+    /** flock(2). */
+    int flock(int fd, int operation);
+
     /** pread(2); {@code buffer} is an address. */
     long pread(int fd, long buffer, long count, long offset);
 

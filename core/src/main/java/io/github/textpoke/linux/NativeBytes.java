@@ -41,6 +41,11 @@ public final class NativeBytes {
     return memory.getByte(offset);
   }
 
+  /** Sets the eight bytes at {@code offset}, little-endian. */
+  public void putLong(int offset, long value) {
+    memory.putLong(offset, value);
+  }
+
   /** The eight bytes at {@code offset}, little-endian. */
   public long getLong(int offset) {
     return memory.getLong(offset);

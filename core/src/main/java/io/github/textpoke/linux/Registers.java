@@ -10,6 +10,7 @@ public final class Registers {
   /** Size of the struct in bytes. */
   static final int SIZE = 27 * 8;
 
+  static final int RBX = 5 * 8;
   static final int R10 = 7 * 8;
   static final int R9 = 8 * 8;
   static final int R8 = 9 * 8;
@@ -104,6 +105,21 @@ public final class Registers {
     memory.putLong(R10, d);
     memory.putLong(R8, e);
     memory.putLong(R9, f);
+    memory.putLong(EFLAGS, memory.getLong(EFLAGS) & ~(DIRECTION_FLAG | TRAP_FLAG));
+  }
+
+  /**
+   * Sets up the start of code of ours.
+   *
+   * @param entry where it begins
+   * @param stack its stack pointer
+   * @param base what it finds in RBX
+   */
+  public void setEntry(long entry, long stack, long base) {
+    memory.putLong(RIP, entry);
+    memory.putLong(RSP, stack);
+    memory.putLong(RBX, base);
+    memory.putLong(ORIG_RAX, -1);
     memory.putLong(EFLAGS, memory.getLong(EFLAGS) & ~(DIRECTION_FLAG | TRAP_FLAG));
   }
 }

@@ -43,8 +43,17 @@ public final class Preflight {
     return new Preflight(pid);
   }
 
-  /** The process exists, is a 64-bit user process, and is ours to trace. */
+  /** The process exists, is a 64-bit user process, and is ours to trace: nobody else does. */
   public void checkProcess() {
+    checkKind();
+    ProcStatus status = ProcStatus.read(pid);
+    if (status != null) {
+      checkIsNotTraced(status);
+    }
+  }
+
+  /** The process exists, is a 64-bit user process, and not this one. */
+  public void checkKind() {
     ProcStatus status = ProcStatus.read(pid);
     if (status == null || (status.isDead() && !hasLivingThread())) {
       throw new NoSuchProcessException(pid);
@@ -57,7 +66,6 @@ public final class Preflight {
     checkIsProcess(status);
     checkIsNotOurs();
     checkIs64Bit();
-    checkIsNotTraced();
   }
 
   /**
@@ -174,12 +182,10 @@ public final class Preflight {
     }
   }
 
-  private void checkIsNotTraced() {
-    for (int tid : ProcStatus.threads(pid)) {
-      ProcStatus status = ProcStatus.read(tid);
-      if (status != null && status.tracer() != 0) {
-        throw alreadyTraced(pid, status.tracer());
-      }
+  /** Looks at the main thread only: where there are thousands, seizing them tells the rest. */
+  private void checkIsNotTraced(ProcStatus status) {
+    if (status.tracer() != 0) {
+      throw alreadyTraced(pid, status.tracer());
     }
   }
 

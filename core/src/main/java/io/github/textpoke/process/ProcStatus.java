@@ -88,6 +88,30 @@ public record ProcStatus(
             .toArray();
   }
 
+  /**
+   * The process id of the only child that a thread has, 0 where it has none or several, or where
+   * this kernel does not tell (CONFIG_PROC_CHILDREN).
+   */
+  public static int onlyChild(int pid, int tid) {
+    String children = readProc("/proc/" + pid + "/task/" + tid + "/children");
+    if (children == null || children.isBlank() || children.strip().indexOf(' ') >= 0) {
+      return 0;
+    }
+    return Integer.parseInt(children.strip());
+  }
+
+  /**
+   * The process and thread ids that a thread has in each pid namespace, from ours to its own; only
+   * that in ours where this kernel does not tell.
+   */
+  public static int[] idsInNamespaces(int tid) {
+    String text = readProc("/proc/" + tid + "/status");
+    if (text == null || !text.contains("\nNSpid:")) {
+      return new int[] {tid};
+    }
+    return Arrays.stream(field(text, "NSpid:").split("\\s+")).mapToInt(Integer::parseInt).toArray();
+  }
+
   /** The command name of a process or thread, {@code ?} where it has ended. */
   public static String name(int pid) {
     String comm = readProc("/proc/" + pid + "/comm");

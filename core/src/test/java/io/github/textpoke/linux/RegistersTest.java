@@ -19,6 +19,7 @@ final class RegistersTest {
   private static final Map<String, String> REGISTERS =
       ImmutableMap.<String, String>builder()
           .put("SIZE", "sizeof(struct user_regs_struct)")
+          .put("RBX", register("rbx"))
           .put("R10", register("r10"))
           .put("R9", register("r9"))
           .put("R8", register("r8"))
@@ -85,6 +86,7 @@ final class RegistersTest {
           .put("EIO", "EIO")
           .put("ECHILD", "ECHILD")
           .put("EACCES", "EACCES")
+          .put("EAGAIN", "EAGAIN")
           .put("EINVAL", "EINVAL")
           .put("ENOSYS", "ENOSYS")
           .put("ERESTARTSYS", "512")
@@ -97,6 +99,16 @@ final class RegistersTest {
       ImmutableMap.<String, String>builder()
           .put("SYS_RT_SIGACTION", "SYS_rt_sigaction")
           .put("SYS_MMAP", "SYS_mmap")
+          .put("SYS_CLOSE", "SYS_close")
+          .put("SYS_GETPID", "SYS_getpid")
+          .put("SYS_MADVISE", "SYS_madvise")
+          .put("SYS_MEMFD_CREATE", "SYS_memfd_create")
+          .put("SYS_CLOSE_RANGE", "SYS_close_range")
+          .put("SYS_FUTEX", "SYS_futex")
+          .put("SYS_MPROTECT", "SYS_mprotect")
+          .put("FUTEX_WAIT", "FUTEX_WAIT")
+          .put("FUTEX_WAKE", "FUTEX_WAKE")
+          .put("NANOS_PER_SECOND", "1000000000")
           .put("SYS_MUNMAP", "SYS_munmap")
           .put("SYS_CLONE", "SYS_clone")
           .put("SYS_EXIT", "SYS_exit")
@@ -199,6 +211,7 @@ final class RegistersTest {
             """
             #define _GNU_SOURCE
             #include <errno.h>
+            #include <linux/futex.h>
             #include <linux/kcmp.h>
             #include <sched.h>
             #include <signal.h>

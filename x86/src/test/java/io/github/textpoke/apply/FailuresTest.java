@@ -94,11 +94,34 @@ class FailuresTest {
     try (Fixture fixture = Fixture.start("workers", "--sites", "nop_0");
         TargetProcess first =
             TargetProcess.attach(
-                fixture.pid(), AttachOptions.DEFAULT.withLinger(Duration.ofMinutes(1)))) {
+                fixture.pid(),
+                AttachOptions.DEFAULT
+                    .withEngine(AttachOptions.EngineChoice.STEPWISE)
+                    .withLinger(Duration.ofMinutes(1)))) {
       assertThatExceptionOfType(AlreadyTracedException.class)
           .isThrownBy(() -> TargetProcess.attach(fixture.pid()))
           .withMessageContaining("traced by " + ProcessHandle.current().pid());
       assertThat(first.pid()).isEqualTo(fixture.pid());
+    }
+  }
+
+  @Test
+  void whoHasToWaitForAnotherPatcherIsToldForWhomItWorks() {
+    try (Fixture fixture = Fixture.start("workers", "--sites", "nop_0");
+        TargetProcess first =
+            TargetProcess.attach(
+                fixture.pid(),
+                AttachOptions.DEFAULT
+                    .withEngine(AttachOptions.EngineChoice.POKER)
+                    .withLinger(Duration.ofMinutes(1)))) {
+      first.apply(replacing(fixture.address("nop_0"))).revert();
+      assertThatExceptionOfType(AlreadyTracedException.class)
+          .isThrownBy(
+              () ->
+                  TargetProcess.attach(
+                      fixture.pid(), AttachOptions.DEFAULT.withPatience(Duration.ofMillis(50))))
+          .withMessageContaining(
+              "the poker of process " + ProcessHandle.current().pid() + " (java)");
     }
   }
 
@@ -232,6 +255,11 @@ class FailuresTest {
       Interference unmapping =
           new Interference() {
             @Override
+            public boolean pauses() {
+              return true;
+            }
+
+            @Override
             public void before(int step) {
               if (step == at) {
                 fixture.command("unmap");
@@ -321,7 +349,7 @@ class FailuresTest {
                       plan,
                       1_000_000,
                       Duration.ZERO,
-                      (nanos, traps, parked) -> {
+                      (nanos, window, traps, parked) -> {
                         if (pokes[0]++ == 100) {
                           fixture.signal("SIGKILL");
                         }
@@ -352,7 +380,7 @@ class FailuresTest {
               replacing(fixture.address("nop_0")),
               1_000_000,
               Duration.ZERO,
-              (nanos, traps, parked) -> true);
+              (nanos, window, traps, parked) -> true);
         } catch (TargetGoneException | NoSuchProcessException ended) {
           saidSo++;
         } catch (PatchException looksOtherwise) {
@@ -377,7 +405,7 @@ class FailuresTest {
                       plan,
                       1_000_000,
                       Duration.ZERO,
-                      (nanos, traps, parked) -> {
+                      (nanos, window, traps, parked) -> {
                         if (pokes[0]++ == 100) {
                           fixture.command("exec");
                         }

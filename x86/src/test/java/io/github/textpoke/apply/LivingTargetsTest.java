@@ -99,7 +99,7 @@ class LivingTargetsTest {
     try (Fixture fixture = Fixture.start("workers", arguments);
         TargetProcess process = TargetProcess.attach(fixture.pid())) {
       PatchPlan plan = WorkerSites.plan(process, fixture, "nop_0");
-      process.toggle(plan, TOGGLES, Duration.ZERO, (nanos, traps, parked) -> true);
+      process.toggle(plan, TOGGLES, Duration.ZERO, (nanos, window, traps, parked) -> true);
       process.close();
       // A worker may look while another is being put right; afterwards nothing is lost any more.
       fixture.awaitCounter("calls", fixture.counter("calls") + 100_000, SOON);
@@ -127,7 +127,7 @@ class LivingTargetsTest {
               WorkerSites.plan(process, fixture, "nop_62"),
               20,
               Duration.ZERO,
-              (nanos, traps, parked) -> true);
+              (nanos, window, traps, parked) -> true);
         }
         assertThat(fixture.isAlive()).as("round " + round).isTrue();
       }
@@ -194,7 +194,7 @@ class LivingTargetsTest {
               });
       stopper.start();
       while (stopper.isAlive()) {
-        process.toggle(plan, 50, Duration.ZERO, (nanos, traps, parked) -> true);
+        process.toggle(plan, 50, Duration.ZERO, (nanos, window, traps, parked) -> true);
       }
       stopper.join();
       process.close();
@@ -263,7 +263,7 @@ class LivingTargetsTest {
           plan(process, fixture),
           200,
           Duration.ZERO,
-          (nanos, traps, parked) -> {
+          (nanos, window, traps, parked) -> {
             if (pokes[0]++ % 20 == 0) {
               fixture.signal("SIGCONT");
             }
@@ -297,6 +297,7 @@ class LivingTargetsTest {
   }
 
   private static void toggle(TargetProcess process, Fixture fixture, int count) {
-    process.toggle(plan(process, fixture), count, Duration.ZERO, (nanos, traps, parked) -> true);
+    process.toggle(
+        plan(process, fixture), count, Duration.ZERO, (nanos, window, traps, parked) -> true);
   }
 }

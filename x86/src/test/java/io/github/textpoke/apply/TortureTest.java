@@ -50,7 +50,7 @@ class TortureTest {
               plan,
               count,
               Duration.ZERO,
-              (nanos, met, parked) -> {
+              (nanos, window, met, parked) -> {
                 traps += met;
                 return true;
               });
@@ -73,7 +73,7 @@ class TortureTest {
           TargetProcess process =
               TargetProcess.attach(fixture.pid(), AttachOptions.DEFAULT, new WithoutFirstSync())) {
         PatchPlan plan = WorkerSites.plan(process, fixture, site);
-        process.toggle(plan, 5_000, Duration.ZERO, (nanos, traps, parked) -> true);
+        process.toggle(plan, 5_000, Duration.ZERO, (nanos, window, traps, parked) -> true);
       } catch (TargetGoneException torn) {
         return;
       }

@@ -16,7 +16,7 @@ import org.junit.jupiter.api.extension.ExtensionContext;
 @Target({ElementType.TYPE, ElementType.METHOD})
 @Retention(RetentionPolicy.RUNTIME)
 @ExtendWith(RequiresZydis.Condition.class)
-@interface RequiresZydis {
+public @interface RequiresZydis {
   /** The condition behind the annotation. */
   final class Condition implements ExecutionCondition {
     @Override

@@ -1,0 +1,222 @@
+package io.github.textpoke.apply;
+
+import io.github.textpoke.PatchException.AlreadyTracedException;
+import io.github.textpoke.PatchException.UnsupportedTargetException;
+import io.github.textpoke.apply.AttachOptions.EngineChoice;
+import io.github.textpoke.apply.internal.PokerProgram;
+import java.util.ServiceLoader;
+import java.util.concurrent.locks.LockSupport;
+import java.util.function.BooleanSupplier;
+import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The poker where it can be had, else the stepwise engine; it says why. Once the poker was refused,
+ * the target is not asked again.
+ */
+final class Engines implements Engine {
+  /** No event tells that another patcher has let go. */
+  private static final long LOOK_NANOS = 500_000;
+
+  private static final @Nullable PokerProgram PROGRAM =
+      ServiceLoader.load(PokerProgram.class, PokerProgram.class.getClassLoader())
+          .findFirst()
+          .orElse(null);
+
+  private final int pid;
+  private final AttachOptions options;
+  private final TargetLock lock;
+  private final StepwiseStay stepwise;
+  private final @Nullable PokerEngine poker;
+
+  /** Why it is not the poker; null: it is. */
+  private @Nullable String why;
+
+  /**
+   * @param beforeStart checks the target, before anything of ours comes into it
+   */
+  Engines(
+      int pid,
+      AttachOptions options,
+      Interference interference,
+      int trapByte,
+      Runnable beforeStart,
+      BooleanSupplier leaving) {
+    this.pid = pid;
+    this.options = options;
+    this.lock = new TargetLock(pid);
+    this.stepwise =
+        new StepwiseStay(
+            () -> {
+              beforeStart.run();
+              return Session.of(pid, options, trapByte, interference);
+            },
+            leaving);
+    PokerProgram program = PROGRAM;
+    if (program == null) {
+      poker = null;
+      why = "no code for this instruction set is on the class path; textpoke-x86 has it";
+    } else {
+      poker =
+          new PokerEngine(
+              pid,
+              options,
+              interference,
+              ledgerSize -> {
+                beforeStart.run();
+                return new PokerStart(pid, options, program, interference, trapByte, ledgerSize)
+                    .start();
+              },
+              leaving);
+      why = options.engine() == EngineChoice.STEPWISE ? "it was not asked for" : null;
+    }
+    if (options.engine() == EngineChoice.POKER && why != null) {
+      throw refused(why);
+    }
+  }
+
+  private UnsupportedTargetException refused(String reason) {
+    return new UnsupportedTargetException(
+        "no poker in process " + pid + ": " + reason, "allow the stepwise engine");
+  }
+
+  private Engine current() {
+    PokerEngine now = poker;
+    return why == null && now != null ? now : stepwise;
+  }
+
+  private void run(Consumer<PokerEngine> withPoker, Consumer<StepwiseStay> otherwise) {
+    long deadline = System.nanoTime() + options.patience().toNanos();
+    lock.take(deadline);
+    try {
+      run(withPoker, otherwise, deadline);
+    } finally {
+      lock.giveBack();
+    }
+  }
+
+  private void run(
+      Consumer<PokerEngine> withPoker, Consumer<StepwiseStay> otherwise, long deadline) {
+    for (; ; ) {
+      PokerEngine now = poker;
+      try {
+        if (why == null && now != null) {
+          withPoker.accept(now);
+        } else {
+          otherwise.accept(stepwise);
+        }
+        return;
+      } catch (PokerUnavailableException unavailable) {
+        giveUp(unavailable.getMessage());
+      } catch (AlreadyTracedException traced) {
+        if (System.nanoTime() - deadline > 0) {
+          throw Holder.named(pid, traced);
+        }
+        // Most likely another patcher, which lets go soon.
+        LockSupport.parkNanos(LOOK_NANOS);
+      }
+    }
+  }
+
+  private void giveUp(@Nullable String reason) {
+    why = reason;
+    PokerEngine given = poker;
+    if (given != null) {
+      given.leave();
+    }
+    if (options.engine() == EngineChoice.POKER) {
+      throw refused(String.valueOf(reason));
+    }
+  }
+
+  /** Seizes the threads once, so that what is not allowed fails now. */
+  void tryOut() {
+    run(PokerEngine::tryOut, StepwiseStay::tryOut);
+  }
+
+  @Override
+  public void apply(CompiledPlan plan, Recording recording) {
+    run(engine -> engine.apply(plan, recording), engine -> engine.apply(plan, recording));
+  }
+
+  @Override
+  public void beginRecovery() {
+    lock.take(System.nanoTime() + options.patience().toNanos());
+    boolean begun = false;
+    try {
+      run(PokerEngine::beginRecovery, StepwiseStay::beginRecovery);
+      begun = true;
+    } finally {
+      if (!begun) {
+        lock.giveBack();
+      }
+    }
+  }
+
+  @Override
+  public void endRecovery() {
+    try {
+      current().endRecovery();
+    } finally {
+      lock.giveBack();
+    }
+  }
+
+  /** Leaves the target. */
+  void leave() {
+    stepwise.leave();
+    PokerEngine now = poker;
+    if (now != null) {
+      now.leave();
+    }
+    lock.close();
+  }
+
+  @Override
+  public String name() {
+    return current().name();
+  }
+
+  @Override
+  public long nanos() {
+    return current().nanos();
+  }
+
+  @Override
+  public long windowNanos() {
+    return current().windowNanos();
+  }
+
+  @Override
+  public long traps() {
+    return current().traps();
+  }
+
+  @Override
+  public int parked() {
+    return current().parked();
+  }
+
+  @Override
+  public int threads() {
+    return current().threads();
+  }
+
+  @Override
+  public String remark() {
+    String reason = why;
+    return reason == null || options.engine() == EngineChoice.STEPWISE
+        ? current().remark()
+        : "no poker: " + reason;
+  }
+
+  @Override
+  public long pace(long time) {
+    return current().pace(time);
+  }
+
+  @Override
+  public boolean isLeaving() {
+    return current().isLeaving();
+  }
+}

@@ -1,0 +1,34 @@
+package io.github.textpoke.apply;
+
+import com.google.common.collect.ImmutableList;
+import io.github.textpoke.ledger.LedgerEntry;
+import io.github.textpoke.plan.FoundSite;
+
+/**
+ * What the ledger of a process says of one patch, and what stands at its sites. Immutable.
+ *
+ * @param entry the ledger's record: number, who, when, plan, state and the step reached
+ * @param sites what stands at each site, in the order of the plan's pokes
+ */
+public record PatchStatus(LedgerEntry entry, ImmutableList<FoundSite> sites) {
+  /** What a patch is. */
+  public enum State {
+    /** Its new bytes stand at every site. */
+    APPLIED,
+    /** Applying or reverting it is under way, or was cut off. */
+    IN_PROGRESS,
+    /** Some site holds other bytes than it has put there: another tool has changed it since. */
+    CHANGED
+  }
+
+  /** What it is. A plan that is under way looks like one that was cut off. */
+  public State state() {
+    return switch (entry.progress().state()) {
+      case APPLYING, REVERTING -> State.IN_PROGRESS;
+      default ->
+          sites.stream().allMatch(site -> site.state() == FoundSite.State.NEW)
+              ? State.APPLIED
+              : State.CHANGED;
+    };
+  }
+}

@@ -1,0 +1,477 @@
+package io.github.textpoke.apply;
+
+import io.github.textpoke.CodeBytes;
+import io.github.textpoke.PatchException;
+import io.github.textpoke.PatchException.CodeChangedException;
+import io.github.textpoke.PatchException.EngineFailedException;
+import io.github.textpoke.PatchException.Outcome;
+import io.github.textpoke.PatchException.SignalStateException;
+import io.github.textpoke.PatchException.SystemCallException;
+import io.github.textpoke.PatchException.TargetExecedException;
+import io.github.textpoke.PatchException.TargetGoneException;
+import io.github.textpoke.PatchException.UnwritableMappingException;
+import io.github.textpoke.apply.PokerSession.Answer;
+import io.github.textpoke.apply.Recording.Marks;
+import io.github.textpoke.apply.internal.SessionLayout;
+import io.github.textpoke.linux.Errno;
+import io.github.textpoke.linux.Kernel;
+import io.github.textpoke.plan.Step;
+import io.github.textpoke.process.MemoryMap;
+import io.github.textpoke.process.Preflight;
+import io.github.textpoke.process.ProcStatus;
+import java.util.ArrayList;
+import java.util.IdentityHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.locks.LockSupport;
+import java.util.function.BooleanSupplier;
+import java.util.function.IntFunction;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Has the poker carry plans out, inside the target. Once it has one it needs this JVM no more: a
+ * pause of ours lengthens nothing, and our death leaves the plan done, or undone, and the target
+ * free.
+ */
+final class PokerEngine implements Engine {
+  static final String NAME = "poker";
+
+  private static final long BREATH_NANOS = 50_000;
+
+  /** How often a session that has ended before it took a request on is begun anew. */
+  private static final int SESSIONS = 5;
+
+  /** How often threads that were free since they were held are held again. */
+  private static final int HOLDS = 100;
+
+  private final int pid;
+  private final AttachOptions options;
+  private final Interference interference;
+  private final IntFunction<PokerSession> starter;
+  private final BooleanSupplier leaving;
+
+  /** Where plans lie in the session's memory. */
+  private final Map<CompiledPlan, Laid> laid = new IdentityHashMap<>();
+
+  private @Nullable PokerSession session;
+
+  /** The hold that was asked for last, and whose sharers are seized. */
+  private long held;
+
+  /** Another object for every hold: as long as it is the same, nobody else could patch. */
+  private Object hold = new Object();
+
+  private String remark = "";
+
+  /** Traps of sessions that have ended. */
+  private long earlierTraps;
+
+  private long nanos;
+  private long windowNanos;
+  private int parked;
+  private int threads;
+
+  /** A plan in the session's memory. */
+  private record Laid(long address, String remark) {}
+
+  /**
+   * @param starter begins a session, and makes so many bytes of room in the ledger
+   * @param leaving whether to end a series of pokes
+   */
+  PokerEngine(
+      int pid,
+      AttachOptions options,
+      Interference interference,
+      IntFunction<PokerSession> starter,
+      BooleanSupplier leaving) {
+    this.pid = pid;
+    this.options = options;
+    this.interference = interference;
+    this.starter = starter;
+    this.leaving = leaving;
+  }
+
+  @Override
+  public String name() {
+    return NAME;
+  }
+
+  @Override
+  public long nanos() {
+    return nanos;
+  }
+
+  @Override
+  public long windowNanos() {
+    return windowNanos;
+  }
+
+  @Override
+  public long traps() {
+    PokerSession now = session;
+    return earlierTraps + (now == null ? 0 : now.memory.getLong(SessionLayout.TRAPS));
+  }
+
+  @Override
+  public int parked() {
+    return parked;
+  }
+
+  @Override
+  public int threads() {
+    return threads;
+  }
+
+  @Override
+  public String remark() {
+    return remark;
+  }
+
+  @Override
+  public long pace(long time) {
+    // Threads that have waited run before they may have to wait again. Too short to sleep.
+    long breath = System.nanoTime() + BREATH_NANOS;
+    while (breath - System.nanoTime() > 0) {
+      Thread.onSpinWait();
+    }
+    while (time - System.nanoTime() > 0 && !leaving.getAsBoolean()) {
+      LockSupport.parkNanos(time - System.nanoTime());
+    }
+    return Math.max(time, System.nanoTime());
+  }
+
+  @Override
+  public boolean isLeaving() {
+    return leaving.getAsBoolean();
+  }
+
+  /** Seizes the threads once, so that what is not allowed fails now. */
+  void tryOut() {
+    hold();
+  }
+
+  /** Lets the threads go and leaves the target. */
+  void leave() {
+    PokerSession now = session;
+    if (now != null) {
+      now.leave();
+    }
+    forgetSession();
+  }
+
+  private void forgetSession() {
+    PokerSession now = session;
+    if (now != null) {
+      earlierTraps += now.memory.getLong(SessionLayout.TRAPS);
+    }
+    session = null;
+    held = 0;
+    laid.clear();
+  }
+
+  @Override
+  public void apply(CompiledPlan plan, Recording recording) {
+    if (!PlanLayout.fits(plan)) {
+      throw new PokerUnavailableException("a site is longer than the poker's tables allow");
+    }
+    for (int i = 0; i < HOLDS; i++) {
+      if (session == null || held == 0) {
+        hold();
+      }
+      PokerSession now = session;
+      if (now == null) {
+        continue;
+      }
+      Laid where = layOut(now, plan);
+      if (where == null) {
+        // Late traps may still need the plans that fill the memory: it goes with its session.
+        leave();
+        continue;
+      }
+      if (!record(now, where, recording)) {
+        continue;
+      }
+      now.memory.setLong(SessionLayout.PLAN, where.address);
+      now.memory.setLong(SessionLayout.WANTED_HOLD, held);
+      if (request(SessionLayout.COMMAND_APPLY) && !isStale(now) && !isRefused(now)) {
+        remark = where.remark;
+        conclude(now, plan);
+        return;
+      }
+      held = 0;
+    }
+    throw new EngineFailedException(
+        new IllegalStateException("the poker does not hold the threads"), Outcome.UNTOUCHED);
+  }
+
+  @Override
+  public void beginRecovery() {
+    if (session == null) {
+      session = starter.apply(0);
+    }
+    setFlag(SessionLayout.FLAG_HOLDS_TRAPS, true);
+    hold();
+  }
+
+  @Override
+  public void endRecovery() {
+    setFlag(SessionLayout.FLAG_HOLDS_TRAPS, false);
+    hold();
+  }
+
+  /** The program may have set or removed a handler for SIGTRAP since. */
+  private void refreshFlags(PokerSession now) {
+    ProcStatus status = ProcStatus.read(pid);
+    if (status != null) {
+      long holdsTraps = now.memory.getLong(SessionLayout.FLAGS) & SessionLayout.FLAG_HOLDS_TRAPS;
+      now.memory.setLong(SessionLayout.FLAGS, PokerStart.flags(status) | holdsTraps);
+    }
+  }
+
+  private void setFlag(int flag, boolean on) {
+    PokerSession now = session;
+    if (now != null) {
+      long flags = now.memory.getLong(SessionLayout.FLAGS);
+      now.memory.setLong(SessionLayout.FLAGS, on ? flags | flag : flags & ~flag);
+    }
+  }
+
+  /** False where the session had to go, since only a new one can make room in the ledger. */
+  private boolean record(PokerSession now, Laid where, Recording recording) {
+    Marks marks;
+    try {
+      marks =
+          recording.marks(
+              hold,
+              size -> {
+                throw new LedgerRoomException(size);
+              });
+    } catch (LedgerRoomException full) {
+      leave();
+      session = starter.apply(full.size());
+      return false;
+    }
+    int header = (int) (where.address - now.base);
+    now.memory.setLong(header + SessionLayout.PLAN_PROGRESS, marks.address());
+    now.memory.setLong(header + SessionLayout.PLAN_BEGUN, marks.begun());
+    now.memory.setLong(header + SessionLayout.PLAN_DONE, marks.done());
+    now.memory.setLong(header + SessionLayout.PLAN_UNDONE, marks.undone());
+    return true;
+  }
+
+  private static boolean isStale(PokerSession now) {
+    return now.result() == SessionLayout.RESULT_STALE
+        || now.result() == SessionLayout.RESULT_CANCELLED;
+  }
+
+  /**
+   * Whether it may not trace a thread that nobody traces: the kernel forbids it, or another patcher
+   * has let go of it just now. Nothing was written.
+   */
+  private static boolean isRefused(PokerSession now) {
+    return now.result() == -Errno.EPERM || now.result() == -Errno.EACCES;
+  }
+
+  /** Where the plan lies in the session's memory; null: that is full. */
+  private @Nullable Laid layOut(PokerSession now, CompiledPlan plan) {
+    Laid where = laid.get(plan);
+    if (where == null) {
+      long size = PlanLayout.size(plan, interference.pauses());
+      if (SessionLayout.PLANS + size > now.memory.size()) {
+        throw new PokerUnavailableException(
+            "the plan takes " + size + " bytes of the session's memory");
+      }
+      if (now.next + size > now.memory.size()) {
+        return null;
+      }
+      PlanLayout layout = new PlanLayout(now.memory, now.base, now.next, MemoryMap.read(pid));
+      int header = layout.put(plan, interference.pauses());
+      now.next = layout.next();
+      where = new Laid(now.base + header, layout.remark());
+      laid.put(plan, where);
+    }
+    return where;
+  }
+
+  /** Begins a session if there is none, and has all threads seized. */
+  private void hold() {
+    for (int i = 0; i < SESSIONS; i++) {
+      if (session == null) {
+        session = starter.apply(0);
+      }
+      refreshFlags(session);
+      if (request(SessionLayout.COMMAND_HOLD)) {
+        PokerSession now = session;
+        boolean again = isRefused(now) && i < SESSIONS - 1;
+        if (now.result() != SessionLayout.RESULT_CANCELLED && !again) {
+          check(now, null);
+          seizeSharers(now);
+          held = now.memory.getLong(SessionLayout.HOLD);
+          hold = new Object();
+          threads = (int) now.memory.getLong(SessionLayout.THREADS);
+          return;
+        }
+      }
+    }
+    throw new PokerUnavailableException("it did not stay in the target");
+  }
+
+  /** Whether the request was answered; else there is no session any more. */
+  private boolean request(int command) {
+    PokerSession now = session;
+    if (now == null) {
+      return false;
+    }
+    Answer answer = now.request(command, options.patience());
+    if (answer == Answer.ANSWERED) {
+      return true;
+    }
+    forgetSession();
+    if (answer == Answer.CANCELLED) {
+      throw new PokerUnavailableException(
+          "the helper does not answer; job control may have stopped the process");
+    }
+    checkAlive();
+    return false;
+  }
+
+  private void checkAlive() {
+    ProcStatus status = ProcStatus.read(pid);
+    if (status == null || status.isDead()) {
+      throw new TargetGoneException(pid, "while it was patched");
+    }
+  }
+
+  /**
+   * Processes that share the memory without being threads of the target run the same code. The
+   * poker can't tell them from others; we can.
+   */
+  private void seizeSharers(PokerSession now) {
+    List<Integer> sharers = new ArrayList<>();
+    int ourselves = (int) ProcessHandle.current().pid();
+    int depth = ProcStatus.idsInNamespaces(pid).length;
+    int poker = now.memory.getInt(SessionLayout.POKER);
+    for (int other : ProcStatus.processes()) {
+      if (other != pid && other != ourselves && Kernel.compareMemory(pid, other) == 0) {
+        int[] ids = ProcStatus.idsInNamespaces(other);
+        if (ids.length < depth) {
+          throw new PokerUnavailableException(
+              "process " + other + " shares the memory and is in another pid namespace");
+        }
+        if (ids[depth - 1] != poker) {
+          sharers.add(ids[depth - 1]);
+        }
+      }
+    }
+    if (sharers.isEmpty()) {
+      return;
+    }
+    if (sharers.size() > SessionLayout.LIST_CAPACITY) {
+      throw new PokerUnavailableException(sharers.size() + " processes share the memory");
+    }
+    for (int i = 0; i < sharers.size(); i++) {
+      now.memory.setInt(SessionLayout.LIST + i * Integer.BYTES, sharers.get(i));
+    }
+    now.memory.setLong(SessionLayout.LIST_COUNT, sharers.size());
+    if (request(SessionLayout.COMMAND_SEIZE)) {
+      check(now, null);
+    }
+  }
+
+  private void conclude(PokerSession now, CompiledPlan plan) {
+    nanos = now.memory.getLong(SessionLayout.NANOS);
+    windowNanos = now.memory.getLong(SessionLayout.WINDOW_NANOS);
+    parked = (int) now.memory.getLong(SessionLayout.PARKED);
+    threads = (int) now.memory.getLong(SessionLayout.THREADS);
+    check(now, plan);
+  }
+
+  private static Outcome outcome(PokerSession now) {
+    return switch ((int) now.memory.getLong(SessionLayout.RESULT_OUTCOME)) {
+      case SessionLayout.OUTCOME_UNTOUCHED -> Outcome.UNTOUCHED;
+      case SessionLayout.OUTCOME_ROLLED_BACK -> Outcome.ROLLED_BACK;
+      default -> Outcome.UNKNOWN;
+    };
+  }
+
+  /** Throws what the answer stands for. */
+  private void check(PokerSession now, @Nullable CompiledPlan plan) {
+    long result = now.result();
+    if (result == 0) {
+      return;
+    }
+    int where = (int) now.memory.getLong(SessionLayout.RESULT_STEP);
+    long address = now.memory.getLong(SessionLayout.RESULT_ADDRESS);
+    throw switch ((int) result) {
+      case SessionLayout.RESULT_CHANGED -> changed(now, plan, where, address);
+      case SessionLayout.RESULT_UNMAPPED ->
+          new UnwritableMappingException(
+              address, "no memory is mapped there, or it can't be written", outcome(now));
+      case SessionLayout.RESULT_GONE -> new TargetGoneException(pid, "its last thread has ended");
+      case SessionLayout.RESULT_EXECED -> new TargetExecedException(pid);
+      case SessionLayout.RESULT_SIGTRAP_PENDING ->
+          new SignalStateException(
+              "thread "
+                  + where
+                  + " of process "
+                  + pid
+                  + " has a SIGTRAP pending: it could not be told from ours",
+              "try again when the program has taken it");
+      case SessionLayout.RESULT_TRACED -> Preflight.alreadyTraced(pid, tracer((int) address));
+      case SessionLayout.RESULT_OTHER_PROC ->
+          new PokerUnavailableException("/proc in the target is missing, or not of its processes");
+      case SessionLayout.RESULT_DYING ->
+          new EngineFailedException(
+              new IllegalStateException("the poker ends again and again"), outcome(now));
+      case SessionLayout.RESULT_TOO_MANY ->
+          new PokerUnavailableException("it has more threads than the poker's table holds");
+      case SessionLayout.RESULT_KILLED ->
+          new EngineFailedException(
+              new IllegalStateException(
+                  "the poker was killed in the middle of the patch; another one has undone it"),
+              outcome(now));
+      default ->
+          outcome(now) == Outcome.UNTOUCHED
+              ? failed((int) -result, where)
+              : new SystemCallException("tracing process " + pid, (int) -result, outcome(now));
+    };
+  }
+
+  /** Nothing was written: the stepwise engine may be able to. */
+  private static PokerUnavailableException failed(int errno, int where) {
+    if (errno == Errno.EPERM || errno == Errno.EACCES) {
+      return new PokerUnavailableException(
+          "the target may not trace its own thread "
+              + where
+              + " (errno "
+              + errno
+              + "): it is not dumpable, or Yama forbids it");
+    }
+    return new PokerUnavailableException(
+        "it can't trace the target or open its memory from inside: errno " + errno);
+  }
+
+  /** The thread of ours with an id of the target's namespace; ids are the same where it is ours. */
+  private int tracer(int inNamespace) {
+    ProcStatus status = ProcStatus.read(pid);
+    return status == null || status.tracer() == 0 ? inNamespace : status.tracer();
+  }
+
+  private static PatchException changed(
+      PokerSession now, @Nullable CompiledPlan plan, int step, long address) {
+    CodeBytes found = now.memory.get(SessionLayout.RESULT_FOUND, SessionLayout.SITE_MOST);
+    CodeBytes expected = found;
+    if (plan != null && step >= 0 && plan.steps.get(step) instanceof Step.Write write) {
+      expected = write.expected();
+    } else if (plan != null) {
+      expected =
+          plan.plan.pokes().stream()
+              .filter(poke -> poke.address() == address)
+              .map(poke -> poke.site().bytes())
+              .findFirst()
+              .orElse(found);
+    }
+    return new CodeChangedException(
+        address, expected, found.slice(0, expected.length()), outcome(now));
+  }
+}

@@ -1,0 +1,70 @@
+package io.github.textpoke.apply;
+
+import com.google.common.collect.ImmutableList;
+import io.github.textpoke.CodeBytes;
+import io.github.textpoke.ledger.LedgerContents;
+import io.github.textpoke.ledger.LedgerEntry;
+import io.github.textpoke.ledger.Progress;
+import io.github.textpoke.plan.FoundSite;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.Optional;
+
+/**
+ * Reads a ledger, and the sites of its patches. A patcher may be at work meanwhile: what a record
+ * says and what stands at its sites belong together only if the record says the same before and
+ * after the sites were read.
+ */
+final class StatusReader {
+  /** How often a patch that changes meanwhile is read anew. */
+  private static final int LOOKS = 100;
+
+  private final TargetLedger ledger;
+
+  StatusReader(TargetLedger ledger) {
+    this.ledger = ledger;
+  }
+
+  LedgerStatus read() {
+    LedgerContents contents = ledger.contents();
+    return new LedgerStatus(
+        contents.entries().stream()
+            .flatMap(entry -> read(entry).stream())
+            .collect(ImmutableList.toImmutableList()),
+        contents.damaged());
+  }
+
+  /** Empty where it was reverted since. */
+  private Optional<PatchStatus> read(LedgerEntry first) {
+    LedgerEntry entry = first;
+    for (int i = 0; ; i++) {
+      boolean isSame = saysTheSame(entry);
+      PatchStatus status = new PatchStatus(entry, sites(entry));
+      isSame &= saysTheSame(entry);
+      if (i == LOOKS || (isSame && status.state() == PatchStatus.State.APPLIED)) {
+        return Optional.of(status);
+      }
+      Optional<LedgerEntry> now = ledger.contents().find(entry.id());
+      if (now.isEmpty() || (isSame && now.get().equals(entry))) {
+        return now.map(still -> status);
+      }
+      entry = now.get();
+    }
+  }
+
+  private boolean saysTheSame(LedgerEntry entry) {
+    CodeBytes word = ledger.read(entry.progressAddress(), Long.BYTES);
+    return word != null
+        && entry
+            .progress()
+            .equals(
+                Progress.of(
+                    ByteBuffer.wrap(word.toByteArray()).order(ByteOrder.LITTLE_ENDIAN).getLong()));
+  }
+
+  private ImmutableList<FoundSite> sites(LedgerEntry entry) {
+    return entry.plan().pokes().stream()
+        .map(poke -> FoundSite.of(entry.plan().trapByte(), poke, ledger.found(poke)))
+        .collect(ImmutableList.toImmutableList());
+  }
+}

@@ -1,0 +1,123 @@
+package io.github.textpoke.apply;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.github.textpoke.apply.AttachOptions.EngineChoice;
+import io.github.textpoke.fixtures.ExitStatus;
+import io.github.textpoke.fixtures.RequiresPtrace;
+import java.time.Duration;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** The JVM that patches is killed at any moment, and its target does not notice. */
+@RequiresPtrace
+@Timeout(value = 3, unit = TimeUnit.HOURS)
+class PatcherDeathTest {
+  private static final boolean SOAK = Boolean.getBoolean("soak");
+  private static final Duration SOON = Duration.ofSeconds(30);
+  private static final int STEPS = 6;
+
+  /** The breakpoint and the tail stand, the first byte does not. */
+  private static final int MIDDLE_STEP = 3;
+
+  static Stream<Arguments> everyStepBoundary() {
+    return Stream.of(2, 8)
+        .flatMap(
+            workers ->
+                Stream.of("APPLY", "REVERT")
+                    .flatMap(
+                        work ->
+                            Stream.iterate(0, step -> step <= STEPS, step -> step + 1)
+                                .map(step -> Arguments.of(workers, work, step))));
+  }
+
+  @ParameterizedTest(name = "{0} workers, {1} before step {2}")
+  @MethodSource("everyStepBoundary")
+  void aPatcherKilledBetweenTwoStepsHarmsNothing(int workers, String work, int step) {
+    try (PatchedWorkers target = PatchedWorkers.start(workers)) {
+      killHeldAt(target, work, step, EngineChoice.POKER);
+      target.assertUnharmed();
+    }
+  }
+
+  /** Shows that the test above can fail: this engine needs its JVM to take the breakpoint. */
+  @ParameterizedTest
+  @ValueSource(strings = {"APPLY", "REVERT"})
+  void theTargetOfAStepwisePatcherDiesWithItInTheMiddle(String work) {
+    try (PatchedWorkers target = PatchedWorkers.start(2)) {
+      killHeldAt(target, work, MIDDLE_STEP, EngineChoice.STEPWISE);
+      assertThat(target.fixture().awaitExit(SOON)).isInstanceOf(ExitStatus.Killed.class);
+    }
+  }
+
+  /** Shows that what a patcher has in its target is seen. */
+  @Test
+  void aPatcherThatLivesIsSeenInItsTarget() {
+    try (PatchedWorkers target = PatchedWorkers.start(2);
+        PatcherProcess patcher = target.patcher("APPLY:0", PatcherLoad.NONE)) {
+      assertThat(target.isAsBefore()).isTrue();
+      patcher.go();
+      patcher.awaitLine(PatcherProgram.HELD);
+      assertThat(target.isAsBefore()).isFalse();
+    }
+  }
+
+  private static void killHeldAt(
+      PatchedWorkers target, String work, int step, EngineChoice engine) {
+    try (PatcherProcess patcher = target.patcher(work + ":" + step, PatcherLoad.NONE, engine)) {
+      patcher.go();
+      patcher.awaitLine(PatcherProgram.HELD);
+    }
+  }
+
+  @ParameterizedTest(name = "{0} workers, {1}, {2}")
+  @CsvSource({
+    "2, TOGGLE, NONE, 6, 1000",
+    "8, TOGGLE, NONE, 6, 1000",
+    "2, ATTACH, NONE, 6, 200",
+    "8, ATTACH, NONE, 6, 200",
+    "2, TOGGLE, GARBAGE, 4, 100",
+    "8, TOGGLE, GARBAGE, 4, 100",
+    "2, TOGGLE, FULL_HEAP, 4, 100",
+    "8, TOGGLE, FULL_HEAP, 4, 100",
+  })
+  void aPatcherKilledAtAnyMomentHarmsNothing(
+      int workers, String work, PatcherLoad load, int someRounds, int soakRounds) {
+    int rounds = SOAK ? soakRounds : someRounds;
+    Blows blows = new Blows(workers);
+    PatcherProcess next = null;
+    try (PatchedWorkers target = PatchedWorkers.start(workers)) {
+      next = target.patcher(work, load);
+      while (blows.dealt() < rounds) {
+        try (PatcherProcess patcher = next) {
+          patcher.go();
+          patcher.awaitLine(PatcherProgram.WORKING);
+          if (load == PatcherLoad.FULL_HEAP) {
+            // It may give up.
+            patcher.awaitLine(PatcherProgram.OUT_OF_MEMORY, PatcherProgram.FAILED);
+            blows.deal(target, patcher::kill);
+          } else {
+            patcher.awaitLine(PatcherProgram.WORKING);
+            blows.deal(target, patcher::kill);
+            assertThat(patcher.awaitEnd()).as(patcher.toString()).isEqualTo(PatcherProcess.KILLED);
+          }
+        }
+        // The next JVM starts while the target is looked at.
+        next = target.patcher(work, load);
+        target.assertUnharmed();
+      }
+    } finally {
+      if (next != null) {
+        next.close();
+      }
+      System.out.printf("%d workers, %s, %s: killed %s%n", workers, work, load, blows);
+    }
+  }
+}
