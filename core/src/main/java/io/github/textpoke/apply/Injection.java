@@ -84,7 +84,9 @@ final class Injection {
       } else if (Ptrace.isGroupStop(status)) {
         groupStopped = true;
       } else if (quietly ? Ptrace.isSystemCallStop(status) : Ptrace.isSignalDelivery(status)) {
-        ptrace.getRegisters(tid, answer);
+        if (ptrace.getRegisters(tid, answer) < 0) {
+          throw tracer.awaitEnd();
+        }
         // At the entry stop the instruction pointer is behind the instruction, too.
         if (answer.rip() == syscall + SYSCALL_LENGTH && !(quietly && ptrace.isEntry(tid))) {
           return answer.rax();

@@ -70,7 +70,7 @@ final class BorrowTask {
   private static final int CLEAR_FLAGS = ~(1 << 8 | 1 << 10);
   private static final int STOPPED = 0x7f;
   private static final int PAGE = 4096;
-  private static final int OPTIONS = 1 << Sys.PTRACE_EVENT_CLONE;
+  private static final int OPTIONS = 1 << Sys.PTRACE_EVENT_CLONE | 1 << Sys.PTRACE_EVENT_EXEC;
 
   private final Emitter emitter;
   private final ProcFiles files;
@@ -304,7 +304,10 @@ final class BorrowTask {
           emitter.set(passed, signal());
         },
         () -> {
-          ptrace(Sys.PTRACE_GETSIGINFO, tid, Value.of(0), new Place(SIGINFO));
+          emitter.note("an execve or exit of the program may have killed it meanwhile");
+          emitter.when(
+              answer(Sys.PTRACE_GETSIGINFO, tid, Value.of(0), new Place(SIGINFO)).isNot(0),
+              () -> emitter.give(-Sys.ESRCH));
           emitter.when(
               new Signed(new Slot(SIGINFO + SI_CODE, 4)).isLess(1),
               () -> {
@@ -313,7 +316,9 @@ final class BorrowTask {
                     Sys.TGKILL, new Slot(PID, 8), new Slot(PID, 8), Value.of(Sys.SIGTRAP));
               },
               () -> {
-                ptrace(Sys.PTRACE_GETREGS, tid, Value.of(0), REGISTERS);
+                emitter.when(
+                    answer(Sys.PTRACE_GETREGS, tid, Value.of(0), REGISTERS).isNot(0),
+                    () -> emitter.give(-Sys.ESRCH));
                 emitter.when(
                     register(REGISTERS, 128).is(new Slot(GADGET, 8).plus(SYSCALL_LENGTH)),
                     () -> emitter.give(register(REGISTERS, 80)));
@@ -347,13 +352,20 @@ final class BorrowTask {
               () -> {
                 emitter.when(await.of(thread).is(0), () -> emitter.give(UNFIT));
                 emitter.when(event().is(Sys.PTRACE_EVENT_STOP), emitter::leave);
+                emitter.note("what we have opened and were told is of the memory before");
+                emitter.when(
+                    event().is(Sys.PTRACE_EVENT_EXEC),
+                    () -> {
+                      ptrace(Sys.PTRACE_DETACH, thread, Value.of(0), Value.of(0));
+                      emitter.give(STALE);
+                    });
                 emitter.note("that stop has taken our request back");
                 emitter.set(index, 0);
                 emitter.when(event().is(0), () -> emitter.set(index, signal()));
                 ptrace(Sys.PTRACE_INTERRUPT, thread, Value.of(0), Value.of(0));
                 ptrace(Sys.PTRACE_CONT, thread, Value.of(0), index);
               });
-          emitter.note("it is untouched so far; an execve before we came has changed its memory");
+          emitter.note("an execve before we came has given it other memory than the JVM has read");
           emitter.set(WORD, 0);
           emitter.system(Sys.PREAD64, memory, WORD.address(), Value.of(2), new Slot(GADGET, 8));
           emitter.when(WORD.isNot(SYSCALL_BYTES), () -> emitter.give(STALE));
