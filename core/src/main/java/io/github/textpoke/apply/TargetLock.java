@@ -2,6 +2,7 @@ package io.github.textpoke.apply;
 
 import io.github.textpoke.PatchException.AlreadyTracedException;
 import io.github.textpoke.PatchException.NoSuchProcessException;
+import io.github.textpoke.internal.Uninterruptibly;
 import io.github.textpoke.linux.AdvisoryLock;
 import io.github.textpoke.process.ProcStatus;
 import java.io.IOException;
@@ -85,7 +86,7 @@ final class TargetLock implements AutoCloseable {
               "FLOCK +ADVISORY +WRITE ([0-9]+) [0-9a-f:]+:"
                   + Files.getAttribute(Path.of(folder()), "unix:ino")
                   + " ");
-      Matcher found = ours.matcher(Files.readString(LOCKS));
+      Matcher found = ours.matcher(Uninterruptibly.call(() -> Files.readString(LOCKS)));
       holder = found.find() ? Integer.parseInt(found.group(1)) : 0;
     } catch (IOException ended) {
       // The target has ended, or it is let go of now.

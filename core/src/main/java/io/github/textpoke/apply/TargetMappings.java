@@ -4,12 +4,10 @@ import io.github.textpoke.CodeBytes;
 import io.github.textpoke.linux.Kernel;
 import io.github.textpoke.linux.ProcMem;
 import java.io.IOException;
+import java.io.RandomAccessFile;
 import java.io.UncheckedIOException;
-import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 
 /**
@@ -81,8 +79,9 @@ final class TargetMappings implements AutoCloseable {
 
   /** Writes {@code bytes} to a file of the helper's. */
   void write(int fd, byte[] bytes, long at) {
-    try (FileChannel channel = FileChannel.open(path(fd), StandardOpenOption.WRITE)) {
-      channel.write(ByteBuffer.wrap(bytes), at);
+    try (RandomAccessFile file = new RandomAccessFile(path(fd).toFile(), "rw")) {
+      file.seek(at);
+      file.write(bytes);
     } catch (IOException failed) {
       throw new UncheckedIOException(failed);
     }

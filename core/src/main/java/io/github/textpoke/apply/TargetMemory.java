@@ -2,6 +2,7 @@ package io.github.textpoke.apply;
 
 import io.github.textpoke.PatchException.AccessDeniedException;
 import io.github.textpoke.PatchException.NoSuchProcessException;
+import io.github.textpoke.internal.Uninterruptibly;
 import io.github.textpoke.linux.Errno;
 import io.github.textpoke.linux.ProcMem;
 import io.github.textpoke.process.ProcStatus;
@@ -31,7 +32,7 @@ final class TargetMemory {
   /** Yama's ptrace_scope; {@code 0} where there is no Yama. */
   static String yamaScope() {
     try {
-      return Files.exists(YAMA) ? Files.readString(YAMA).strip() : "0";
+      return Files.exists(YAMA) ? Uninterruptibly.call(() -> Files.readString(YAMA)).strip() : "0";
     } catch (IOException unreadable) {
       throw new UncheckedIOException(unreadable);
     }

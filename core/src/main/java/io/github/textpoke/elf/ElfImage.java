@@ -2,6 +2,7 @@ package io.github.textpoke.elf;
 
 import com.google.common.collect.ImmutableList;
 import io.github.textpoke.PatchException.BadObjectException;
+import io.github.textpoke.internal.Uninterruptibly;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
@@ -87,8 +88,13 @@ public final class ElfImage {
    * @throws BadObjectException if it can't be read, or is no object of the kind above
    */
   public static ElfImage read(Path file) {
-    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
-      return map(file.toString(), channel);
+    try {
+      return Uninterruptibly.call(
+          () -> {
+            try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
+              return map(file.toString(), channel);
+            }
+          });
     } catch (IOException e) {
       throw new BadObjectException(file.toString(), "can't be read: " + e);
     }

@@ -1,5 +1,7 @@
 package io.github.textpoke.linux;
 
+import io.github.textpoke.internal.Uninterruptibly;
+
 /**
  * The few system calls that are neither ptrace nor memory. All return the result or the negated
  * errno.
@@ -64,7 +66,7 @@ public final class Kernel {
 
   /** Loads all that is native, so that nothing is loaded while a patch is under way. */
   public static void load() {
-    call(SYS_GETTID, 0, 0, 0, 0, 0);
+    Uninterruptibly.onOwnThread(Kernel::gettid);
   }
 
   /** The calling OS thread's id. */

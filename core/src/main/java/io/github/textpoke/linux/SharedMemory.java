@@ -1,6 +1,7 @@
 package io.github.textpoke.linux;
 
 import io.github.textpoke.CodeBytes;
+import io.github.textpoke.internal.Uninterruptibly;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.invoke.MethodHandles;
@@ -39,13 +40,19 @@ public final class SharedMemory {
    * @throws UncheckedIOException if it can't be opened or mapped
    */
   public static SharedMemory map(Path file, int size) {
-    try (FileChannel channel =
-        FileChannel.open(file, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
-      MappedByteBuffer buffer = channel.map(FileChannel.MapMode.READ_WRITE, 0, size);
+    try {
+      MappedByteBuffer buffer = Uninterruptibly.call(() -> mapped(file, size));
       buffer.order(ByteOrder.LITTLE_ENDIAN);
       return new SharedMemory(buffer);
     } catch (IOException failed) {
       throw new UncheckedIOException(failed);
+    }
+  }
+
+  private static MappedByteBuffer mapped(Path file, int size) throws IOException {
+    try (FileChannel channel =
+        FileChannel.open(file, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
+      return channel.map(FileChannel.MapMode.READ_WRITE, 0, size);
     }
   }
 

@@ -1,5 +1,6 @@
 package io.github.textpoke.process;
 
+import java.io.UncheckedIOException;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -28,7 +29,13 @@ public record BlockedCall(boolean running, int number, long[] arguments) {
 
   /** Reads it, or null where there is no such thread (any more) or it may not be looked at. */
   public static @Nullable BlockedCall read(int tid) {
-    String text = ProcStatus.readProc("/proc/" + tid + "/syscall");
+    String text;
+    try {
+      text = ProcStatus.readProc("/proc/" + tid + "/syscall");
+    } catch (UncheckedIOException forbidden) {
+      // Unlike the other files it opens for everybody, and answers EPERM when it is read.
+      return null;
+    }
     return text == null || text.isBlank() ? null : parse(text.strip());
   }
 

@@ -3,6 +3,7 @@ package io.github.textpoke.process;
 import com.google.common.base.Joiner;
 import io.github.textpoke.PatchException.BadObjectException;
 import io.github.textpoke.elf.ElfImage;
+import io.github.textpoke.internal.Uninterruptibly;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
@@ -34,8 +35,8 @@ final class ObjectFiles {
   ElfImage open(Mapping mapping) {
     List<String> failures = new ArrayList<>();
     for (Path path : paths(mapping)) {
-      try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
-        return ElfImage.map(mapping.path(), channel);
+      try {
+        return Uninterruptibly.call(() -> map(mapping, path));
       } catch (IOException e) {
         failures.add(e.toString());
       }
@@ -43,6 +44,12 @@ final class ObjectFiles {
     throw new BadObjectException(
         mapping.path(),
         "can't be opened as process " + pid + " sees it: " + Joiner.on(", ").join(failures));
+  }
+
+  private static ElfImage map(Mapping mapping, Path path) throws IOException {
+    try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
+      return ElfImage.map(mapping.path(), channel);
+    }
   }
 
   private List<Path> paths(Mapping mapping) {

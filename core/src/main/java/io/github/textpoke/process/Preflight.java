@@ -13,6 +13,7 @@ import io.github.textpoke.PatchException.UnwritableMappingException;
 import io.github.textpoke.plan.PatchPlan;
 import io.github.textpoke.plan.Poke;
 import io.github.textpoke.plan.TrapAction;
+import java.io.FileInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
@@ -157,7 +158,7 @@ public final class Preflight {
   private void checkIs64Bit() {
     Path exe = Path.of("/proc/" + pid + "/exe");
     byte[] header = new byte[20];
-    try (InputStream in = Files.newInputStream(exe)) {
+    try (InputStream in = new FileInputStream(exe.toFile())) {
       if (in.readNBytes(header, 0, header.length) < header.length) {
         throw new UnsupportedTargetException("process " + pid + " runs no ELF program", "");
       }

@@ -9,10 +9,8 @@ import io.github.textpoke.PatchException.Outcome;
 import io.github.textpoke.PatchException.TargetGoneException;
 import io.github.textpoke.PatchException.UnwritableMappingException;
 import java.io.IOException;
+import java.io.RandomAccessFile;
 import java.io.UncheckedIOException;
-import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
-import java.nio.file.StandardOpenOption;
 
 /**
  * Reads through {@code /proc/PID/mem} with the JDK alone, without natives and without stopping
@@ -21,7 +19,7 @@ import java.nio.file.StandardOpenOption;
  */
 public final class ProcMemReader implements MemoryReader, AutoCloseable {
   private final int pid;
-  private final FileChannel memory;
+  private final RandomAccessFile memory; // an interrupt would close a channel for good
 
   /**
    * Opens the memory of process {@code pid}.
@@ -32,7 +30,7 @@ public final class ProcMemReader implements MemoryReader, AutoCloseable {
   public ProcMemReader(int pid) {
     this.pid = pid;
     try {
-      this.memory = FileChannel.open(ProcText.path(pid, "mem"), StandardOpenOption.READ);
+      this.memory = new RandomAccessFile(ProcText.path(pid, "mem").toFile(), "r");
     } catch (IOException e) {
       throw ProcText.failure(pid, "mem", e);
     }
@@ -51,19 +49,26 @@ public final class ProcMemReader implements MemoryReader, AutoCloseable {
       throw new UnwritableMappingException(
           address, "the kernel's half of the address space", Outcome.UNTOUCHED);
     }
-    ByteBuffer bytes = ByteBuffer.allocate(length);
+    byte[] bytes = new byte[length];
+    int read = 0;
     try {
-      while (bytes.hasRemaining()) {
+      while (read < length) {
+        int more;
+        synchronized (memory) {
+          memory.seek(address + read);
+          more = memory.read(bytes, read, length - read);
+        }
         // The kernel answers with the end of the file where the memory itself is gone.
-        if (memory.read(bytes, address + bytes.position()) <= 0) {
+        if (more <= 0) {
           throw new TargetGoneException(pid, "its memory is gone");
         }
+        read += more;
       }
     } catch (IOException e) {
       throw new UnwritableMappingException(
-          address + bytes.position(), "can't be read: " + e.getMessage(), Outcome.UNTOUCHED);
+          address + read, "can't be read: " + e.getMessage(), Outcome.UNTOUCHED);
     }
-    return CodeBytes.of(bytes.array());
+    return CodeBytes.of(bytes);
   }
 
   @Override

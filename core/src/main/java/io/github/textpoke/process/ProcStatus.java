@@ -1,9 +1,13 @@
 package io.github.textpoke.process;
 
+import io.github.textpoke.internal.Uninterruptibly;
 import java.io.File;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
@@ -73,19 +77,28 @@ public record ProcStatus(
 
   /** The thread ids of a process; empty where it has ended. */
   public static int[] threads(int pid) {
-    String[] names = new File("/proc/" + pid + "/task").list();
-    return names == null ? new int[0] : Arrays.stream(names).mapToInt(Integer::parseInt).toArray();
+    return numbers("/proc/" + pid + "/task");
   }
 
   /** The ids of all processes. */
   public static int[] processes() {
-    String[] names = new File("/proc").list();
-    return names == null
-        ? new int[0]
-        : Arrays.stream(names)
-            .filter(name -> Character.isDigit(name.charAt(0)))
-            .mapToInt(Integer::parseInt)
-            .toArray();
+    return numbers("/proc");
+  }
+
+  private static int[] numbers(String folder) {
+    File file = new File(folder);
+    String[] names = file.list();
+    if (names == null) {
+      if (file.exists()) {
+        throw new UncheckedIOException(
+            new IOException("can't list " + folder + "; are too many files open?"));
+      }
+      return new int[0];
+    }
+    return Arrays.stream(names)
+        .filter(name -> Character.isDigit(name.charAt(0)))
+        .mapToInt(Integer::parseInt)
+        .toArray();
   }
 
   /**
@@ -118,11 +131,23 @@ public record ProcStatus(
     return comm == null ? "?" : comm.strip();
   }
 
-  /** The text of a file of /proc, or null where the process has ended or may not be looked at. */
+  /**
+   * The text of a file of /proc, or null where the process has ended or may not be looked at.
+   *
+   * @throws UncheckedIOException if it is there and can't be read for another reason: the caller
+   *     must not take that for an end
+   */
   static @Nullable String readProc(String path) {
+    Path file = Path.of(path);
     try {
-      return Files.readString(Path.of(path), StandardCharsets.ISO_8859_1);
-    } catch (IOException ended) {
+      return Uninterruptibly.call(() -> Files.readString(file, StandardCharsets.ISO_8859_1));
+    } catch (NoSuchFileException | AccessDeniedException gone) {
+      return null;
+    } catch (IOException failed) {
+      // One that ends while its file is open answers ESRCH, and then has no file any more.
+      if (Files.exists(file)) {
+        throw new UncheckedIOException(failed);
+      }
       return null;
     }
   }

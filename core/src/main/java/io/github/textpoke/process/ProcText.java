@@ -3,6 +3,7 @@ package io.github.textpoke.process;
 import io.github.textpoke.PatchException.AccessDeniedException;
 import io.github.textpoke.PatchException.AccessDeniedException.Missing;
 import io.github.textpoke.PatchException.NoSuchProcessException;
+import io.github.textpoke.internal.Uninterruptibly;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -19,7 +20,8 @@ final class ProcText {
 
   static String read(int pid, String name) {
     try {
-      return new String(Files.readAllBytes(path(pid, name)), StandardCharsets.UTF_8);
+      return new String(
+          Uninterruptibly.call(() -> Files.readAllBytes(path(pid, name))), StandardCharsets.UTF_8);
     } catch (IOException e) {
       throw failure(pid, name, e);
     }

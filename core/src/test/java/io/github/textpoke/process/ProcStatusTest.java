@@ -1,7 +1,9 @@
 package io.github.textpoke.process;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
@@ -162,5 +164,22 @@ final class ProcStatusTest {
     assertThat(ProcStatus.read(pid)).isNull();
     assertThat(ProcStatus.threads(pid)).isEmpty();
     assertThat(ProcStatus.name(pid)).isEqualTo("?");
+  }
+
+  /** As a folder can't: with too many open files every file of /proc can't. */
+  @Test
+  void whatIsThereAndCanNotBeReadIsNotTakenForAnEnd() {
+    assertThatThrownBy(() -> ProcStatus.readProc("/proc/self"))
+        .isInstanceOf(UncheckedIOException.class);
+  }
+
+  @Test
+  void anInterruptedThreadReadsAllTheSame() {
+    Thread.currentThread().interrupt();
+    try {
+      assertThat(ProcStatus.read((int) ProcessHandle.current().pid())).isNotNull();
+    } finally {
+      assertThat(Thread.interrupted()).isTrue();
+    }
   }
 }

@@ -2,6 +2,7 @@ package io.github.textpoke.x86.decode;
 
 import com.google.common.collect.ImmutableList;
 import io.github.textpoke.PatchException.UnsupportedPlatformException;
+import io.github.textpoke.internal.Uninterruptibly;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -73,6 +74,10 @@ final class ZydisLibrary {
    *     tried
    */
   static Bound load() {
+    return Uninterruptibly.onOwnThread(ZydisLibrary::bind);
+  }
+
+  private static Bound bind() {
     List<String> tried = new ArrayList<>();
     for (String path : candidates()) {
       try {
