@@ -7,13 +7,14 @@ import java.util.List;
 import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
- * Threads of this JVM that allocate without end, and one that calls for a collection again and
- * again. It ends with {@link #close}.
+ * Threads of this JVM that allocate without end, in a heap that is tiny: it collects all the time.
+ * Not by {@code System.gc()} in a loop, between whose pauses no other thread gets to run: then
+ * nothing is poked either. It ends with {@link #close}.
  */
 final class GcStorm implements AutoCloseable {
   private static final int ALLOCATORS = 2;
   private static final int BLOCK = 16 * 1024;
-  private static final int BLOCKS_KEPT = 256;
+  private static final int BLOCKS_KEPT = 512;
 
   private final AtomicBoolean over = new AtomicBoolean();
   private final List<Thread> threads = new ArrayList<>();
@@ -22,7 +23,6 @@ final class GcStorm implements AutoCloseable {
     for (int i = 0; i < ALLOCATORS; i++) {
       start(GcStorm::allocate);
     }
-    start(System::gc);
   }
 
   private void start(Runnable gust) {

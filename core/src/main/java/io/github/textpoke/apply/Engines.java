@@ -62,9 +62,10 @@ final class Engines implements Engine {
               pid,
               options,
               interference,
-              ledgerSize -> {
+              (ledgerSize, lease) -> {
                 beforeStart.run();
-                return new PokerStart(pid, options, program, interference, trapByte, ledgerSize)
+                return new PokerStart(
+                        pid, options, program, interference, trapByte, ledgerSize, lease)
                     .start();
               },
               leaving);

@@ -19,13 +19,13 @@ import io.github.textpoke.plan.Step;
 import io.github.textpoke.process.MemoryMap;
 import io.github.textpoke.process.Preflight;
 import io.github.textpoke.process.ProcStatus;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
-import java.util.function.IntFunction;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -47,13 +47,16 @@ final class PokerEngine implements Engine {
   private final int pid;
   private final AttachOptions options;
   private final Interference interference;
-  private final IntFunction<PokerSession> starter;
+  private final Starter starter;
   private final BooleanSupplier leaving;
 
   /** Where plans lie in the session's memory. */
   private final Map<CompiledPlan, Laid> laid = new IdentityHashMap<>();
 
   private @Nullable PokerSession session;
+
+  /** How long the next session's helper waits for its first request. */
+  private Duration lease;
 
   /** The hold that was asked for last, and whose sharers are seized. */
   private long held;
@@ -71,23 +74,35 @@ final class PokerEngine implements Engine {
   private int parked;
   private int threads;
 
+  /** Brings helper and poker into the target. */
+  @FunctionalInterface
+  interface Starter {
+    /**
+     * Begins a session.
+     *
+     * @param ledgerSize bytes of room that the ledger must have; 0: what is there will do
+     * @param lease how long the helper waits for the first request
+     */
+    PokerSession start(int ledgerSize, Duration lease);
+  }
+
   /** A plan in the session's memory. */
   private record Laid(long address, String remark) {}
 
   /**
-   * @param starter begins a session, and makes so many bytes of room in the ledger
    * @param leaving whether to end a series of pokes
    */
   PokerEngine(
       int pid,
       AttachOptions options,
       Interference interference,
-      IntFunction<PokerSession> starter,
+      Starter starter,
       BooleanSupplier leaving) {
     this.pid = pid;
     this.options = options;
     this.interference = interference;
     this.starter = starter;
+    this.lease = options.lease();
     this.leaving = leaving;
   }
 
@@ -207,7 +222,7 @@ final class PokerEngine implements Engine {
   @Override
   public void beginRecovery() {
     if (session == null) {
-      session = starter.apply(0);
+      session = starter.start(0, lease);
     }
     setFlag(SessionLayout.FLAG_HOLDS_TRAPS, true);
     hold();
@@ -248,7 +263,7 @@ final class PokerEngine implements Engine {
               });
     } catch (LedgerRoomException full) {
       leave();
-      session = starter.apply(full.size());
+      session = starter.start(full.size(), lease);
       return false;
     }
     int header = (int) (where.address - now.base);
@@ -297,7 +312,7 @@ final class PokerEngine implements Engine {
   private void hold() {
     for (int i = 0; i < SESSIONS; i++) {
       if (session == null) {
-        session = starter.apply(0);
+        session = starter.start(0, lease);
       }
       refreshFlags(session);
       if (request(SessionLayout.COMMAND_HOLD)) {
@@ -324,6 +339,9 @@ final class PokerEngine implements Engine {
     }
     Answer answer = now.request(command, options.patience());
     if (answer == Answer.ANSWERED) {
+      // We are heard of, so from now on silence means what it shall.
+      lease = options.lease();
+      now.memory.setLong(SessionLayout.LEASE, lease.toNanos());
       return true;
     }
     forgetSession();
@@ -332,6 +350,8 @@ final class PokerEngine implements Engine {
           "the helper does not answer; job control may have stopped the process");
     }
     checkAlive();
+    // This JVM, paused or short of CPU, was too slow for the helper: it gets more time.
+    lease = PokerStart.longer(lease);
     return false;
   }
 

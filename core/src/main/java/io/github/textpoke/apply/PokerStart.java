@@ -18,6 +18,7 @@ import io.github.textpoke.process.Preflight;
 import io.github.textpoke.process.ProcStatus;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
+import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.locks.LockSupport;
@@ -43,7 +44,12 @@ final class PokerStart {
   private static final int LEDGER_SIZE = 1 << 16;
 
   /** How often a helper that has left before we came to it is followed by another. */
-  private static final int STARTS = 3;
+  private static final int STARTS = 5;
+
+  private static final int LONGER = 8;
+
+  /** A lease above this is not made longer. */
+  private static final Duration LONG = Duration.ofSeconds(15);
 
   /** Room for plans: some thousands of sites. */
   private static final int PLANS_SIZE = 1 << 22;
@@ -58,9 +64,11 @@ final class PokerStart {
   private final Interference interference;
   private final int trapByte;
   private final int ledgerSize;
+  private Duration lease;
 
   /**
    * @param ledgerSize bytes that a new segment of the ledger must have; 0: what is there will do
+   * @param lease how long the helper waits for the first request
    */
   PokerStart(
       int pid,
@@ -68,13 +76,20 @@ final class PokerStart {
       PokerProgram program,
       Interference interference,
       int trapByte,
-      int ledgerSize) {
+      int ledgerSize,
+      Duration lease) {
     this.ledgerSize = ledgerSize;
+    this.lease = lease;
     this.pid = pid;
     this.options = options;
     this.program = program;
     this.interference = interference;
     this.trapByte = trapByte;
+  }
+
+  /** For a JVM that was too slow for the lease that it has asked for. */
+  static Duration longer(Duration lease) {
+    return lease.compareTo(LONG) > 0 ? lease : lease.multipliedBy(LONGER);
   }
 
   /** Does it. */
@@ -123,6 +138,8 @@ final class PokerStart {
             throw new PokerUnavailableException(
                 "the helper has ended: " + helperIsGone.getMessage());
           }
+          lease = longer(lease);
+          beginning.putLong(SessionLayout.LEASE, lease.toNanos());
         }
       }
     }
@@ -291,7 +308,7 @@ final class PokerStart {
     to.putLong(SessionLayout.WRITTEN_BY, SessionLayout.VERSION);
     to.putLong(SessionLayout.STATE, SessionLayout.RUNNING);
     to.putLong(SessionLayout.LINGER, options.linger().toNanos());
-    to.putLong(SessionLayout.LEASE, options.lease().toNanos());
+    to.putLong(SessionLayout.LEASE, lease.toNanos());
     to.putLong(SessionLayout.SIZE, size);
     to.putLong(SessionLayout.FLAGS, flags(status));
     byte[] who = Who.WE.getBytes(StandardCharsets.UTF_8);
