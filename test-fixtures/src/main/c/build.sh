@@ -34,7 +34,7 @@ compile() {
 compile keeper
 # No byte of target_b - target_a, 0x23333754, is 00 or ff, so that the displacements to both from any
 # site differ in every byte, whatever is carried.
-compile workers worker_sites.c worker_sites.S \
+compile workers worker_sites.c worker_sites.S runners.c \
   -Wl,--section-start=fixture_target_a=0x11234000 -Wl,--section-start=fixture_target_b=0x34567000
 
 for program in blockers single_epoll storm forker seccomp jobs signals shared_text rseq; do

@@ -36,6 +36,8 @@ static bool within(uintptr_t at, const char *from, const char *to) {
   return at >= (uintptr_t)from && at < (uintptr_t)to;
 }
 
+bool is_in_site(uintptr_t at) { return within(at, __start_fixture_sites, __stop_fixture_sites); }
+
 static bool faults(uintptr_t at) {
   if (within(at, __start_fixture_sites, __stop_fixture_sites) ||
       within(at, __start_fixture_target_a, __stop_fixture_target_a) ||

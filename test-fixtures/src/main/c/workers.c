@@ -9,12 +9,20 @@
  *   --ignore-sigtrap   SIGTRAP is ignored by the process
  *   --handle-sigtrap   SIGTRAP has a handler, and the last worker runs breakpoints of its own (cc
  *                      and cd 03) now and then
+ *   --take-armed       SIGTRAP has a handler that takes the breakpoints that somebody arms at sites:
+ *                      the thread goes on at repl
  *   --undumpable       the process is not dumpable, so only CAP_SYS_PTRACE may trace it
+ *   --runners N        N threads (default 0) that call a site when the command "run I ADDRESS" tells
+ *                      runner I to
+ *   --blocked-runners N  the first N runners block every signal
  *
  * Counters of worker I: calls_I, results_old_I (x + 1), results_new_I (x + 2), wrong_I, and
  * mask_lost_I, handler_lost_I: how often the worker found another signal mask or SIGTRAP handler
  * than was set. Of the process: own_traps, own_traps_seen, foreign_traps: breakpoints run by the
- * program, those that its handler saw, and those that it saw but did not run.
+ * program, those that its handler saw, and those that it saw but did not run; armed_traps: those
+ * taken at sites. Of runner I: runner_id_I, its thread id; runs_begun_I, runs_I: calls begun, and
+ * returned from; run_result_I: the last result less x, 4 where the code has set none; run_traps_I,
+ * run_trap_at_I: what the handler saw, and rip at the last.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -26,6 +34,7 @@
 #include <ucontext.h>
 
 #include "fixture.h"
+#include "runners.h"
 #include "worker_sites.h"
 
 enum { MAX_SITES = NAMED_SITES + BATCH_SITES, CHECK_EVERY = 4096 };
@@ -40,8 +49,8 @@ struct worker {
 static function *chosen[MAX_SITES];
 static int chosen_count;
 
-static bool ignore_sigtrap, handle_sigtrap;
-static counter *own_traps, *own_traps_seen, *foreign_traps;
+static bool ignore_sigtrap, handle_sigtrap, take_armed;
+static counter *own_traps, *own_traps_seen, *foreign_traps, *armed_traps;
 
 /* Two breakpoints of our own; the labels are what rip is in the handler. */
 extern char after_int3[], after_int_03[];
@@ -60,11 +69,25 @@ static void on_sigtrap(int number, siginfo_t *info, void *context) {
   add(ours && info->si_code == SI_KERNEL ? own_traps_seen : foreign_traps, 1);
 }
 
+/* The breakpoint is the first byte of an instruction: what is behind it is none to go on with. */
+static void on_armed(int number, siginfo_t *info, void *context) {
+  (void)number;
+  ucontext_t *at = context;
+  bool armed = info->si_code == SI_KERNEL && is_in_site(at->uc_mcontext.gregs[REG_RIP] - 1);
+  note_trap(at);
+  add(armed ? armed_traps : foreign_traps, 1);
+  if (armed) at->uc_mcontext.gregs[REG_RIP] = (uintptr_t)repl;
+}
+
 static void set_up_sigtrap(void) {
   struct sigaction action = {0};
   if (ignore_sigtrap) action.sa_handler = SIG_IGN;
   if (handle_sigtrap) {
     action.sa_sigaction = on_sigtrap;
+    action.sa_flags = SA_SIGINFO | SA_RESTART;
+  }
+  if (take_armed) {
+    action.sa_sigaction = on_armed;
     action.sa_flags = SA_SIGINFO | SA_RESTART;
   }
   if (sigaction(SIGTRAP, &action, NULL)) fail("sigaction");
@@ -83,6 +106,7 @@ static void check_signal_state(const struct worker *self, const sigset_t *expect
   sigaction(SIGTRAP, NULL, &action);
   bool as_set = ignore_sigtrap   ? action.sa_handler == SIG_IGN
                 : handle_sigtrap ? action.sa_sigaction == on_sigtrap
+                : take_armed     ? action.sa_sigaction == on_armed
                                  : action.sa_handler == SIG_DFL;
   if (!as_set) (*self->handler_lost)++;
 }
@@ -156,6 +180,10 @@ static void publish_addresses(void) {
   publish("target_b", target_b);
 }
 
+static void command(const char *line) {
+  if (!run_command(line)) fail("no command '%s'", line);
+}
+
 int main(int argc, char **argv) {
   fixture_init(argc, argv);
   check_that_tears_fault();
@@ -164,6 +192,9 @@ int main(int argc, char **argv) {
   long block_all = option_number("--block-all", 0);
   ignore_sigtrap = option_flag("--ignore-sigtrap");
   handle_sigtrap = option_flag("--handle-sigtrap");
+  take_armed = option_flag("--take-armed");
+  long runners = option_number("--runners", 0);
+  long blocked_runners = option_number("--blocked-runners", 0);
   if (option_flag("--undumpable") && prctl(PR_SET_DUMPABLE, 0)) fail("PR_SET_DUMPABLE");
   choose_sites(option_text("--sites", "all"));
   options_done();
@@ -171,10 +202,15 @@ int main(int argc, char **argv) {
     fprintf(stderr, "fixture: no worker is left that can take breakpoints of its own\n");
     return 2;
   }
+  if (ignore_sigtrap + handle_sigtrap + take_armed > 1) {
+    fprintf(stderr, "fixture: SIGTRAP has one handler\n");
+    return 2;
+  }
 
   own_traps = new_counter("own_traps", 0);
   own_traps_seen = new_counter("own_traps_seen", 0);
   foreign_traps = new_counter("foreign_traps", 0);
+  armed_traps = new_counter("armed_traps", 0);
   set_up_sigtrap();
   publish_addresses();
   struct worker *workers = calloc(threads, sizeof *workers);
@@ -191,6 +227,7 @@ int main(int argc, char **argv) {
   }
   for (int i = 0; i < threads; i++) start_thread(work, &workers[i]);
   for (int i = 0; i < threads; i++) await_first_call(&workers[i].tally);
+  start_runners(runners, blocked_runners);
   ready();
-  serve(NULL);
+  serve(command);
 }

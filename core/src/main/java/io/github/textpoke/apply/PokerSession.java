@@ -85,6 +85,10 @@ final class PokerSession {
    * @param patience how long it may take until somebody takes it on
    */
   Answer request(int command, Duration patience) {
+    if (interference.pauses()) {
+      // Else a plan that failed at its first step would let the next one go on there at once.
+      memory.setInt(SessionLayout.GO_ON, 0);
+    }
     int number = post(command);
     // An answer comes within microseconds; to sleep and be woken may take a scheduler's slice.
     long begun = System.nanoTime();

@@ -79,6 +79,9 @@ final class Plans {
   /** Whether what is done already may be left out: on the way back. */
   private final Slot lenient;
 
+  /** Whether a write of the plan was tried. */
+  private final Slot touched;
+
   private final Routine fetch;
   private final Routine standsFound;
   private final Routine fail;
@@ -101,6 +104,7 @@ final class Plans {
     address = emitter.variable();
     windowStart = emitter.variable();
     lenient = emitter.variable();
+    touched = emitter.variable();
     fetch = fetch(emitter.variable(), emitter.variable(), emitter.variable());
     standsFound = standsFound(emitter.variable(), emitter.variable());
     fail = fail(emitter.variable(), emitter.variable());
@@ -231,6 +235,7 @@ final class Plans {
                   emitter.when(
                       Emitter.either(lenient.is(0), isBetween.of(length).is(0)),
                       () -> emitter.give(fail.of(Value.of(RESULT_CHANGED), address))));
+          emitter.set(touched, 1);
           emitter.when(
               Emitter.call(Sys.PWRITE64, memory, op.plus(OP_BYTES), length, address).isNot(length),
               () -> emitter.give(fail.of(Value.of(RESULT_UNMAPPED), address)));
@@ -258,6 +263,7 @@ final class Plans {
                 emitter.run(fetch, other.at(OP_ADDRESS), FOUND, other.byteAt(OP_LENGTH));
                 emitter.give(fail.of(Value.of(RESULT_CHANGED), other.at(OP_ADDRESS)));
               });
+          emitter.set(touched, 1);
           emitter.when(
               Emitter.call(Sys.PWRITE64, memory, new Place(IMAGE), length, address).isNot(length),
               () -> emitter.give(fail.of(Value.of(RESULT_UNMAPPED), address)));
@@ -394,6 +400,7 @@ final class Plans {
         () -> {
           emitter.set(plan, applied);
           emitter.set(step, -1);
+          emitter.set(touched, 0);
           emitter.set(Shared.RESULT, 0);
           emitter.set(Shared.RESULT_OUTCOME, OUTCOME_UNTOUCHED);
           emitter.set(Shared.PARKED, 0);
@@ -430,12 +437,15 @@ final class Plans {
                 emitter.set(failedStep, Shared.RESULT_STEP);
                 emitter.set(failedFound, Shared.RESULT_FOUND.at(0));
                 emitter.set(failedFoundToo, Shared.RESULT_FOUND.at(8));
-                emitter.run(undo, plan);
                 emitter.when(
-                    Emitter.both(
-                        Emitter.both(failedStep.is(0), failedResult.is(RESULT_CHANGED)),
-                        Shared.RESULT_OUTCOME.is(OUTCOME_ROLLED_BACK)),
-                    () -> emitter.set(Shared.RESULT_OUTCOME, OUTCOME_UNTOUCHED));
+                    Emitter.both(failedStep.is(0), touched.is(0)),
+                    () -> {
+                      emitter.note("nothing was written, so nothing is taken back");
+                      emitter.when(
+                          plan.at(PLAN_PROGRESS).isNot(0),
+                          () -> emitter.store(plan.at(PLAN_PROGRESS), 0, 8, plan.at(PLAN_UNDONE)));
+                    },
+                    () -> emitter.run(undo, plan));
                 emitter.set(Shared.RESULT, failedResult);
                 emitter.set(Shared.RESULT_ADDRESS, failedAddress);
                 emitter.set(Shared.RESULT_STEP, failedStep);
