@@ -1,6 +1,7 @@
 package io.github.textpoke.apply;
 
 import com.google.common.collect.ImmutableList;
+import io.github.textpoke.PatchException.UnsupportedPlanException;
 import io.github.textpoke.linux.NativeBytes;
 import io.github.textpoke.plan.PatchPlan;
 import io.github.textpoke.plan.Poke;
@@ -53,8 +54,11 @@ final class CompiledPlan {
 
   /**
    * @param steps those of the plan, or of its rollback
+   * @throws UnsupportedPlanException if a poke displaces instructions, or restores them: no engine
+   *     can evacuate a site yet, and the way back from either may need it
    */
   CompiledPlan(PatchPlan plan, ImmutableList<Step> steps) {
+    checkOneForOne(plan, steps);
     this.plan = plan;
     this.steps = steps;
     length = new int[steps.size()];
@@ -106,6 +110,27 @@ final class CompiledPlan {
       }
     }
     pages = firstOfPage.values().stream().mapToLong(at -> at).toArray();
+  }
+
+  private static void checkOneForOne(PatchPlan plan, ImmutableList<Step> steps) {
+    for (Poke poke : plan.pokes()) {
+      if (!poke.interior().isEmpty()) {
+        throw unsupported(poke.address());
+      }
+    }
+    for (Step step : steps) {
+      if (step instanceof Step.Evacuate evacuate) {
+        throw unsupported(evacuate.address());
+      }
+    }
+  }
+
+  private static UnsupportedPlanException unsupported(long site) {
+    return new UnsupportedPlanException(
+        "several instructions at 0x"
+            + Long.toHexString(site)
+            + " can't be displaced in a process yet: no engine can evacuate threads",
+        "choose a site whose one instruction is long enough");
   }
 
   boolean isSync(int step) {

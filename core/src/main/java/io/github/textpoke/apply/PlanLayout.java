@@ -211,8 +211,10 @@ final class PlanLayout {
       int at = putOp(SessionLayout.OP_WRITE, number, write.bytes().length(), write.address());
       put(at + SessionLayout.OP_EXPECTED, write.expected());
       put(at + SessionLayout.OP_BYTES, write.bytes());
-    } else {
+    } else if (step instanceof Step.SyncCores) {
       putOp(SessionLayout.OP_SYNC, number, 0, 0);
+    } else {
+      throw new IllegalStateException("a step that is not known here: " + step);
     }
   }
 

@@ -98,6 +98,9 @@ final class Recoverer {
         poke.length(),
         bytes,
         length,
-        new TrapAction.Rewind());
+        new TrapAction.Rewind(),
+        // Never lost: a site that threads may stand in is not one of one instruction.
+        goal == Goal.NEW ? poke.oldInterior() : poke.newInterior(),
+        goal == Goal.NEW ? poke.newInterior() : poke.oldInterior());
   }
 }

@@ -4,6 +4,7 @@ import com.google.common.collect.ImmutableList;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException.PlanRefusedException;
 import io.github.textpoke.Site;
+import io.github.textpoke.plan.Boundary;
 import io.github.textpoke.plan.PatchPlan;
 import io.github.textpoke.plan.Poke;
 import io.github.textpoke.plan.TrapAction;
@@ -20,20 +21,34 @@ import java.time.Instant;
  *   u64 id            then for each poke:
  *   i64 epoch millis  u64 address of the site
  *   text who          u64 address of a redirect, else 0
- *   text label        u8  trap action: 0 rewind, 1 redirect, 2 pass on
- *   text engine       u32 length of the site
- *   u8  trap byte     u32 length of the old instruction
- *   u32 pokes         u32 length of the new instruction
+ *   text label        u8  low half: trap action, 0 rewind, 1 redirect, 2 pass on
+ *   text engine           high half: form, 0 one instruction for one,
+ *   u8  trap byte           1 several old instructions, 2 several new ones
+ *   u32 pokes         u32 length of the site
+ *                     u32 length of the old code
+ *                     u32 length of the new code
  *                     the old bytes, the new bytes
+ *                     if the form is not 0: u32 boundaries inside, then for each:
+ *                       u32 offset
+ *                       u64 address of a redirect, else 0
+ *                       u8  trap action
  * </pre>
+ *
+ * <p>A release that does not know a form takes the note for none, and leaves the record alone.
  */
 final class NoteBytes {
   private static final int FIXED = 8 + 8 + 3 * 2 + 1 + 4;
   private static final int FIXED_OF_POKE = 8 + 8 + 1 + 3 * 4;
+  private static final int BOUNDARY = 4 + 8 + 1;
 
   private static final int REWIND = 0;
   private static final int REDIRECT = 1;
   private static final int PASS_ON = 2;
+
+  private static final int FORM_BITS = 4;
+  private static final int ONE_FOR_ONE = 0;
+  private static final int SEVERAL_OLD = 1;
+  private static final int SEVERAL_NEW = 2;
 
   private NoteBytes() {}
 
@@ -57,6 +72,9 @@ final class NoteBytes {
     }
     for (Poke poke : note.plan().pokes()) {
       length += FIXED_OF_POKE + 2L * poke.length();
+      if (!poke.interior().isEmpty()) {
+        length += 4 + (long) BOUNDARY * poke.interior().size();
+      }
     }
     return length;
   }
@@ -82,22 +100,34 @@ final class NoteBytes {
   }
 
   private static void write(ByteBuffer to, Poke poke) {
+    int form = poke.displaces() ? SEVERAL_OLD : poke.restores() ? SEVERAL_NEW : ONE_FOR_ONE;
     to.putLong(poke.address());
-    TrapAction action = poke.trapAction();
-    if (action instanceof TrapAction.Rewind) {
-      to.putLong(0).put((byte) REWIND);
-    } else if (action instanceof TrapAction.Redirect redirect) {
-      to.putLong(redirect.address()).put((byte) REDIRECT);
-    } else if (action instanceof TrapAction.PassOn) {
-      to.putLong(0).put((byte) PASS_ON);
-    } else {
-      throw new IllegalStateException("a trap action that is not known here: " + action);
-    }
+    write(to, poke.trapAction(), form);
     to.putInt(poke.length());
     to.putInt(poke.oldLength());
     to.putInt(poke.newLength());
     to.put(poke.site().bytes().toByteArray());
     to.put(poke.replacement().toByteArray());
+    if (form != ONE_FOR_ONE) {
+      to.putInt(poke.interior().size());
+      for (Boundary boundary : poke.interior()) {
+        to.putInt(boundary.offset());
+        write(to, boundary.trapAction(), 0);
+      }
+    }
+  }
+
+  private static void write(ByteBuffer to, TrapAction action, int form) {
+    int high = form << FORM_BITS;
+    if (action instanceof TrapAction.Rewind) {
+      to.putLong(0).put((byte) (high | REWIND));
+    } else if (action instanceof TrapAction.Redirect redirect) {
+      to.putLong(redirect.address()).put((byte) (high | REDIRECT));
+    } else if (action instanceof TrapAction.PassOn) {
+      to.putLong(0).put((byte) (high | PASS_ON));
+    } else {
+      throw new IllegalStateException("a trap action that is not known here: " + action);
+    }
   }
 
   /**
@@ -141,13 +171,45 @@ final class NoteBytes {
 
   private static Poke readPoke(ByteBuffer from) {
     long address = from.getLong();
-    TrapAction action = readAction(from.getLong(), from.get());
+    long redirect = from.getLong();
+    int kind = from.get() & 0xff;
+    TrapAction action = readAction(redirect, kind & (1 << FORM_BITS) - 1);
     int length = from.getInt();
     int oldLength = from.getInt();
     int newLength = from.getInt();
     CodeBytes old = CodeBytes.of(readBytes(from, length));
     CodeBytes replacement = CodeBytes.of(readBytes(from, length));
-    return new Poke(new Site(address, old), oldLength, replacement, newLength, action);
+    ImmutableList<Boundary> oldInterior = ImmutableList.of();
+    ImmutableList<Boundary> newInterior = ImmutableList.of();
+    int form = kind >>> FORM_BITS;
+    switch (form) {
+      case ONE_FOR_ONE -> {}
+      case SEVERAL_OLD -> oldInterior = readInterior(from);
+      case SEVERAL_NEW -> newInterior = readInterior(from);
+      default -> throw new IllegalArgumentException("a poke of form " + form);
+    }
+    return new Poke(
+        new Site(address, old),
+        oldLength,
+        replacement,
+        newLength,
+        action,
+        oldInterior,
+        newInterior);
+  }
+
+  private static ImmutableList<Boundary> readInterior(ByteBuffer from) {
+    int count = from.getInt();
+    // Compared before anything is read: the count is hostile.
+    if (count < 1 || count > from.remaining() / BOUNDARY) {
+      throw new BufferUnderflowException();
+    }
+    ImmutableList.Builder<Boundary> interior = ImmutableList.builder();
+    for (int i = 0; i < count; i++) {
+      int offset = from.getInt();
+      interior.add(new Boundary(offset, readAction(from.getLong(), from.get())));
+    }
+    return interior.build();
   }
 
   private static TrapAction readAction(long redirect, int kind) {

@@ -17,9 +17,10 @@ public record FoundSite(Poke poke, CodeBytes found, State state) {
     /** The whole new bytes. */
     NEW,
     /**
-     * The breakpoint, and behind it a tail of which each byte is old or new: a poke that was cut
-     * off, wherever. A breakpoint that another tool has set on the old or new bytes looks the same;
-     * only who knows that no poke is in progress can tell them apart.
+     * The breakpoint, and behind it a tail of which each byte is old or new, or the breakpoint on a
+     * boundary inside: a poke that was cut off, wherever. A breakpoint that another tool has set on
+     * the old or new bytes looks the same; only who knows that no poke is in progress can tell them
+     * apart.
      */
     CUT_OFF,
     /** Bytes that no cut-off explains: somebody else wrote there, or they can't be read. */
@@ -49,10 +50,15 @@ public record FoundSite(Poke poke, CodeBytes found, State state) {
       return State.FOREIGN;
     }
     for (int i = 1; i < found.length(); i++) {
-      if (found.at(i) != old.at(i) && found.at(i) != fresh.at(i)) {
+      boolean breakpoint = found.at(i) == trapByte && hasBoundary(poke, i);
+      if (found.at(i) != old.at(i) && found.at(i) != fresh.at(i) && !breakpoint) {
         return State.FOREIGN;
       }
     }
     return State.CUT_OFF;
+  }
+
+  private static boolean hasBoundary(Poke poke, int offset) {
+    return poke.interior().stream().anyMatch(boundary -> boundary.offset() == offset);
   }
 }

@@ -1,6 +1,7 @@
 package io.github.textpoke.plan;
 
 import com.google.common.collect.ImmutableList;
+import com.google.common.collect.ImmutableMap;
 import com.google.common.collect.ImmutableSet;
 import com.google.gson.Strictness;
 import com.google.gson.stream.JsonReader;
@@ -8,11 +9,13 @@ import com.google.gson.stream.JsonToken;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException.BadPlanException;
 import io.github.textpoke.Site;
+import io.github.textpoke.plan.Step.Evacuate;
 import io.github.textpoke.plan.Step.SyncCores;
 import io.github.textpoke.plan.Step.Write;
 import java.io.IOException;
 import java.io.StringReader;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.Map;
 import java.util.Set;
 import java.util.regex.Pattern;
@@ -26,11 +29,19 @@ final class PlanJsonReader {
   private static final String REDIRECT = "redirect to ";
   private static final ImmutableSet<String> POKE =
       ImmutableSet.of("address", "old", "oldLength", "new", "newLength", "trapAction");
+  private static final ImmutableSet<String> BOUNDARY = ImmutableSet.of("offset", "trapAction");
   private static final ImmutableSet<String> WRITE =
       ImmutableSet.of("kind", "address", "expected", "bytes", "why");
   private static final ImmutableSet<String> SYNC = ImmutableSet.of("kind", "why");
+  private static final ImmutableSet<String> EVACUATE =
+      ImmutableSet.of("kind", "address", "length", "why");
+  private static final ImmutableSet<String> MOVE = ImmutableSet.of("from", "to");
 
   private final JsonReader json;
+
+  /** The versions that all of what was read so far may be of. */
+  private final Set<Integer> versions =
+      new HashSet<>(Set.of(PlanJson.ONE_FOR_ONE, PlanJson.DISPLACING));
 
   PlanJsonReader(String text) {
     json = new JsonReader(new StringReader(text));
@@ -68,8 +79,22 @@ final class PlanJsonReader {
     json.endObject();
     checkNames(header.keySet(), ImmutableSet.of("format", "version", "trapByte"));
     String format = header.get("format") + " " + header.get("version");
-    if (!format.equals(PlanJson.FORMAT + " " + PlanJson.VERSION)) {
-      throw bad("'" + format + "', expected '" + PlanJson.FORMAT + " " + PlanJson.VERSION + "'");
+    if (!format.equals(PlanJson.FORMAT + " " + PlanJson.ONE_FOR_ONE)
+        && !format.equals(PlanJson.FORMAT + " " + PlanJson.DISPLACING)) {
+      throw bad(
+          "'"
+              + format
+              + "', expected '"
+              + PlanJson.FORMAT
+              + " "
+              + PlanJson.ONE_FOR_ONE
+              + "' or '"
+              + PlanJson.DISPLACING
+              + "'");
+    }
+    int version = number(header, "version");
+    if (!versions.contains(version)) {
+      throw bad("the pokes and steps are not those of version " + version);
     }
     if (pokes == null || steps == null) {
       throw bad("pokes or steps are missing");
@@ -78,14 +103,37 @@ final class PlanJsonReader {
   }
 
   private Poke readPoke() throws IOException {
-    Map<String, String> fields = readFields();
+    Map<String, ImmutableList<Boundary>> interior = new HashMap<>();
+    Map<String, String> fields = new HashMap<>();
+    json.beginObject();
+    while (json.hasNext()) {
+      String name = json.nextName();
+      if (name.equals("oldInterior") || name.equals("newInterior")) {
+        putOnce(interior, name, readAll(this::readBoundary));
+      } else {
+        putOnce(fields, name, readScalar());
+      }
+    }
+    json.endObject();
     checkNames(fields.keySet(), POKE);
+    if (interior.size() == 1) {
+      throw bad("found " + interior.keySet() + " alone, expected oldInterior and newInterior");
+    }
+    versions.remove(interior.isEmpty() ? PlanJson.DISPLACING : PlanJson.ONE_FOR_ONE);
     return new Poke(
         new Site(address(text(fields, "address")), bytes(fields, "old")),
         number(fields, "oldLength"),
         bytes(fields, "new"),
         number(fields, "newLength"),
-        trapAction(text(fields, "trapAction")));
+        trapAction(text(fields, "trapAction")),
+        interior.getOrDefault("oldInterior", ImmutableList.of()),
+        interior.getOrDefault("newInterior", ImmutableList.of()));
+  }
+
+  private Boundary readBoundary() throws IOException {
+    Map<String, String> fields = readFields();
+    checkNames(fields.keySet(), BOUNDARY);
+    return new Boundary(number(fields, "offset"), trapAction(text(fields, "trapAction")));
   }
 
   private TrapAction trapAction(String words) {
@@ -102,8 +150,31 @@ final class PlanJsonReader {
   }
 
   private Step readStep() throws IOException {
-    Map<String, String> fields = readFields();
+    Map<String, ImmutableMap<Long, Long>> mapping = new HashMap<>();
+    Map<String, String> fields = new HashMap<>();
+    json.beginObject();
+    while (json.hasNext()) {
+      String name = json.nextName();
+      if (name.equals("mapping")) {
+        putOnce(mapping, name, readMapping());
+      } else {
+        putOnce(fields, name, readScalar());
+      }
+    }
+    json.endObject();
     String kind = fields.get("kind");
+    if ("evacuate".equals(kind)) {
+      checkNames(fields.keySet(), EVACUATE);
+      versions.remove(PlanJson.ONE_FOR_ONE);
+      return new Evacuate(
+          address(text(fields, "address")),
+          number(fields, "length"),
+          mapping.getOrDefault("mapping", ImmutableMap.of()),
+          text(fields, "why"));
+    }
+    if (!mapping.isEmpty()) {
+      throw bad("a mapping in a step of the kind '" + kind + "'");
+    }
     if ("write".equals(kind)) {
       checkNames(fields.keySet(), WRITE);
       return new Write(
@@ -117,6 +188,15 @@ final class PlanJsonReader {
       return new SyncCores(text(fields, "why"));
     }
     throw bad("'" + kind + "' is no kind of step");
+  }
+
+  private ImmutableMap<Long, Long> readMapping() throws IOException {
+    ImmutableMap.Builder<Long, Long> mapping = ImmutableMap.builder();
+    for (Map<String, String> move : readAll(this::readFields)) {
+      checkNames(move.keySet(), MOVE);
+      mapping.put(address(text(move, "from")), address(text(move, "to")));
+    }
+    return mapping.buildOrThrow();
   }
 
   private <T> ImmutableList<T> readAll(Item<T> item) throws IOException {
@@ -146,7 +226,7 @@ final class PlanJsonReader {
     };
   }
 
-  private void putOnce(Map<String, String> fields, String name, String value) {
+  private <T> void putOnce(Map<String, T> fields, String name, T value) {
     if (fields.put(name, value) != null) {
       throw bad("'" + name + "' stands twice");
     }

@@ -5,6 +5,7 @@ import com.google.common.collect.ImmutableList;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.decode.Disassembly;
 import io.github.textpoke.decode.InstructionDecoder;
+import io.github.textpoke.plan.Step.Evacuate;
 import io.github.textpoke.plan.Step.SyncCores;
 import io.github.textpoke.plan.Step.Write;
 import java.util.ArrayList;
@@ -12,9 +13,10 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A plan as a table of text: a row for each site, then one for each step, in order. Given a
- * decoder, the table also tells what the site reads as: before and after in a site's row, once the
- * step is complete in a step's row. Addresses are absolute. Stateless; lines end in {@code \n}.
+ * A plan as a table of text: a row for each site and each boundary inside of it, then one for each
+ * step, in order. Given a decoder, the table also tells what the site reads as: before and after in
+ * a site's row, once the step is complete in a step's row. Addresses are absolute. Stateless; lines
+ * end in {@code \n}.
  */
 public final class PlanTable {
   private static final String GAP = "  ";
@@ -44,7 +46,10 @@ public final class PlanTable {
   private String text() {
     List<Row> rows = new ArrayList<>();
     rows.add(new Row("step", "address", "old bytes", "new bytes", "reads as", "why"));
-    plan.pokes().forEach(poke -> rows.add(row(poke)));
+    for (Poke poke : plan.pokes()) {
+      rows.add(row(poke));
+      poke.interior().forEach(boundary -> rows.add(row(poke, boundary)));
+    }
     for (int i = 0; i < plan.steps().size(); i++) {
       rows.add(row(i + 1, plan.steps().get(i)));
     }
@@ -79,7 +84,20 @@ public final class PlanTable {
             : readsAs(poke.address(), poke.site().bytes())
                 + " => "
                 + readsAs(poke.address(), poke.replacement()),
-        words(poke.trapAction()));
+        words("who hits the breakpoint ", poke.trapAction()));
+  }
+
+  /** The instruction on the side of the code that has several. */
+  private Row row(Poke poke, Boundary boundary) {
+    long address = poke.address() + boundary.offset();
+    CodeBytes bytes = poke.instructionAt(boundary);
+    return new Row(
+        "",
+        hex(address),
+        poke.displaces() ? bytes.hex() : "",
+        poke.restores() ? bytes.hex() : "",
+        decoder == null ? "" : readsAs(address, bytes),
+        words("who stands there ", boundary.trapAction()));
   }
 
   private Row row(int number, Step step) {
@@ -94,6 +112,15 @@ public final class PlanTable {
     }
     if (step instanceof SyncCores sync) {
       return new Row(Integer.toString(number), "core sync", "", "", "", sync.why());
+    }
+    if (step instanceof Evacuate evacuate) {
+      return new Row(
+          Integer.toString(number),
+          "evacuate " + hex(evacuate.address()),
+          "",
+          "",
+          "",
+          evacuate.why());
     }
     throw new IllegalStateException("a step that is not known here: " + step);
   }
@@ -116,15 +143,15 @@ public final class PlanTable {
     return decoder == null ? "" : Disassembly.of(decoder, address, bytes);
   }
 
-  private static String words(TrapAction action) {
+  private static String words(String who, TrapAction action) {
     if (action instanceof TrapAction.Rewind) {
-      return "who hits the breakpoint waits, then runs the site again";
+      return who + "waits, then runs the site again";
     }
     if (action instanceof TrapAction.Redirect redirect) {
-      return "who hits the breakpoint goes on at " + hex(redirect.address());
+      return who + "goes on at " + hex(redirect.address());
     }
     if (action instanceof TrapAction.PassOn) {
-      return "who hits the breakpoint gets the program's own SIGTRAP";
+      return who + "gets the program's own SIGTRAP";
     }
     throw new IllegalStateException("a trap action that is not known here: " + action);
   }

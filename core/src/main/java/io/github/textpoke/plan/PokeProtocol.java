@@ -10,6 +10,7 @@ import io.github.textpoke.PatchException.CodeChangedException;
 import io.github.textpoke.PatchException.Outcome;
 import io.github.textpoke.PatchException.PlanRefusedException;
 import io.github.textpoke.plan.Recovery.Goal;
+import io.github.textpoke.plan.Step.Evacuate;
 import io.github.textpoke.plan.Step.SyncCores;
 import io.github.textpoke.plan.Step.Write;
 import java.util.ArrayList;
@@ -19,34 +20,71 @@ import java.util.function.Predicate;
 /**
  * The protocol: how bytes that other cores are running are changed without one of them running a
  * mixture. It is that of the kernel's {@code smp_text_poke_batch_finish} (arch/x86/kernel/
- * alternative.c), and it stands here and nowhere else. Stateless and thread-safe; touches no
- * process.
+ * alternative.c), and, where several instructions are displaced, of its optimised probes
+ * (kprobes/opt.c); it stands here and nowhere else. Stateless and thread-safe; touches no process.
  *
  * <ol>
- *   <li><b>Write the breakpoint on the first byte of every site.</b> A one-byte store can't be seen
- *       half done. Who runs into it takes the trap action.
+ *   <li><b>Write the breakpoint on the first byte of every site</b>, then, where several
+ *       instructions are displaced, on that of each of the others: on every boundary on which a
+ *       thread may stand. A one-byte store can't be seen half done. Who runs into it takes the trap
+ *       action: inside of a site that is to go on in the out-of-line copy, at once.
  *   <li><b>Core sync.</b> Until it is over, a core may still fetch the old first byte. Without it,
  *       that core runs the old first byte with a new tail: measured on a Cascade Lake server, a
  *       fault after 5,016 toggles of a call at offset 62 of its line. (hpa, linux-kernel, January
  *       2010: before the serialization "you're not guaranteed the breakpoint is seen". Intel SDM
  *       3A, 9.1.3 "Handling Self- and Cross-Modifying Code".)
+ *   <li><b>Evacuate</b> every site whose instructions are displaced. A thread that was preempted
+ *       inside has run no breakpoint, and does not come back to the first byte: without this it
+ *       runs the middle of the new instruction when it goes on. (The kernel waits for such tasks,
+ *       {@code synchronize_rcu_tasks} in kernel/kprobes.c, {@code kprobe_optimizer}.)
  *   <li><b>Write all but the first byte</b>, page by page. Nobody runs these bytes: in front of
- *       them stands the breakpoint.
+ *       them stands the breakpoint, and nobody stands among them.
  *   <li><b>Core sync</b>, if a tail was written. Without it, a core that prefetched the old tail
  *       may run it behind the new first byte. Where stores become visible to fetch in program order
  *       it is not needed (AMD APM vol. 2, 7.6.1; hpa for Intel: "we believe the synchronization in
  *       step 3 is in fact unnecessary"); nobody promises that for every x86, so it stays, as in the
  *       kernel.
- *   <li><b>Write the first byte</b> of every site that shall not keep the breakpoint. Threads that
+ *   <li><b>Write the first byte</b> of every site that shall not keep the breakpoint; before it, on
+ *       the way back, those of the instructions inside that have lost nothing else. Threads that
  *       wait in a trap action run the site again.
  *   <li><b>Core sync</b>, if a first byte was written. Without it, a core may run the breakpoint
  *       after the plan's end, when nobody takes its traps: the program dies of SIGTRAP.
  * </ol>
  *
- * <p>The sites of a batch share the three syncs. Arming a breakpoint ends after the second line:
- * its new first byte is the breakpoint. Undoing that begins at the fifth: the breakpoint stands
- * already, and the tail is as it was. A tail that does not change is not written; an engine
- * compares all bytes of every site before the first step.
+ * <p>The sites of a batch share the three syncs, whatever their kind. Arming a breakpoint ends
+ * after the second line: its new first byte is the breakpoint. Undoing that begins at the sixth:
+ * the breakpoint stands already, and the tail is as it was. A tail that does not change is not
+ * written; an engine compares all bytes of every site before the first step.
+ *
+ * <p><b>One for several.</b> Putting several instructions back in place of one is one for one: no
+ * thread stands inside of one instruction, so there is one breakpoint, and no evacuation. Who comes
+ * inside afterwards came over the new first byte, which is written last, behind a synced tail.
+ *
+ * <p><b>The way back</b> is the same list, from what stands at the site to what shall, and there is
+ * one question: may a thread stand inside?
+ *
+ * <ul>
+ *   <li><i>Yes, and the code that it stands in shall come back</i>: a displacing plan that was not
+ *       evacuated yet. Then no byte differs from that code but the breakpoints, since the tail is
+ *       written after the evacuation. Each is the first byte of its own instruction and no part of
+ *       another's, so a thread there runs the breakpoint or the whole old instruction, whichever of
+ *       them are gone: they may go in any order, by stores of one byte, without an evacuation. The
+ *       site's first byte goes last, which tells a reader of the bytes that it is not whole yet.
+ *   <li><i>No</i>: a displacing plan that was evacuated, or a restoring one whose new first byte is
+ *       not written yet. Nobody can come in: the breakpoint on the first byte is synced, no jump
+ *       leads inside (a planner's rule), and the copy goes on behind the site. So the tail is
+ *       written as it is, with no breakpoints inside of it; none could be hit.
+ *   <li><i>Yes, and the one instruction shall come back</i>: a restoring plan whose new first byte
+ *       stands. Threads run the several instructions already: it is a displacement, all seven
+ *       lines.
+ * </ul>
+ *
+ * <p>The answer changes at two points: to no when an evacuation is complete, to yes when the first
+ * byte of the several instructions is written. The bytes alone do not tell it, so {@link #recovery}
+ * takes a yes wherever the one instruction is its goal and does not stand whole. An evacuation too
+ * many harms nobody. A breakpoint inside too many might: it may stand in the middle of the one
+ * instruction, whose first byte a core may still see where the breakpoint on it was found and not
+ * written here. So such a site gets a core sync more, before its breakpoints inside.
  */
 public final class PokeProtocol {
   /** log2 of a page's bytes. No write crosses a page: each has a protection of its own. */
@@ -66,21 +104,17 @@ public final class PokeProtocol {
    * @param pokes in any order
    * @throws IllegalArgumentException if there is no poke, or {@code trapByte} is no byte
    * @throws PlanRefusedException rule 4 if the breakpoint of a replacement would be passed on to
-   *     the program; rule 6 if two sites share a byte; rule 19 if a poke sets or removes a
-   *     breakpoint and does anything else
+   *     the program, or a thread inside of a site has no copy to go on in; rule 6 if two sites
+   *     share a byte; rule 19 if a poke sets or removes a breakpoint and does anything else, or
+   *     displaces one
    */
   static PatchPlan plan(int trapByte, Iterable<Poke> pokes) {
     checkArgument(trapByte >= 0 && trapByte <= 255, "not a byte: %s", trapByte);
     ImmutableList<Poke> sorted = BY_ADDRESS.immutableSortedCopy(pokes);
     checkArgument(!sorted.isEmpty(), "a plan has at least one poke");
-    for (int i = 1; i < sorted.size(); i++) {
-      checkApart(sorted.get(i - 1), sorted.get(i));
-    }
-    List<Change> changes = new ArrayList<>();
-    for (Poke poke : sorted) {
-      checkBreakpoints(trapByte, poke);
-      changes.add(new Change(poke.address(), poke.site().bytes(), poke.replacement()));
-    }
+    PokeRules.check(trapByte, sorted);
+    List<Change> changes =
+        sorted.stream().map(poke -> SiteNow.before(poke).to(poke.replacement())).toList();
     return new PatchPlan(trapByte, sorted, new Steps(trapByte).of(changes, false));
   }
 
@@ -127,25 +161,29 @@ public final class PokeProtocol {
   }
 
   private static ImmutableList<Step> rollback(PatchPlan plan, List<Step> done) {
-    List<Write> writes =
-        done.stream().filter(Write.class::isInstance).map(Write.class::cast).toList();
-    if (writes.isEmpty()) {
+    if (done.stream().noneMatch(Write.class::isInstance)) {
       return ImmutableList.of();
     }
+    List<SiteNow> now = new ArrayList<>(plan.pokes().stream().map(SiteNow::before).toList());
     PokeIndex index = new PokeIndex(plan.pokes());
-    List<CodeBytes> now =
-        new ArrayList<>(plan.pokes().stream().map(poke -> poke.site().bytes()).toList());
-    for (Write write : writes) {
-      int i = index.holding(write.address(), write.bytes().length());
-      checkArgument(i >= 0, "a write outside of every site: %s", write);
-      int at = (int) (write.address() - plan.pokes().get(i).address());
-      now.set(i, now.get(i).with(at, write.bytes()));
+    for (Step step : done) {
+      if (step instanceof Write write) {
+        int i = index.holding(write.address(), write.bytes().length());
+        checkArgument(i >= 0, "a write outside of every site: %s", write);
+        now.set(i, now.get(i).after(write));
+      } else if (step instanceof Evacuate evacuate) {
+        int i = index.holding(evacuate.address(), evacuate.length());
+        checkArgument(i >= 0, "an evacuation of no site: %s", evacuate);
+        now.set(i, now.get(i).evacuated());
+      } else if (!(step instanceof SyncCores)) {
+        throw new IllegalStateException("a step that is not known here: " + step);
+      }
     }
     List<Change> changes = new ArrayList<>();
-    for (int i = 0; i < now.size(); i++) {
-      CodeBytes old = plan.pokes().get(i).site().bytes();
-      if (!now.get(i).equals(old)) {
-        changes.add(new Change(plan.pokes().get(i).address(), now.get(i), old));
+    for (SiteNow site : now) {
+      CodeBytes old = site.poke().site().bytes();
+      if (!site.bytes().equals(old)) {
+        changes.add(site.to(old));
       }
     }
     return new Steps(plan.trapByte()).of(changes, true);
@@ -181,51 +219,10 @@ public final class PokeProtocol {
       sites.add(site);
       CodeBytes bytes = goal == Goal.NEW ? poke.replacement() : poke.site().bytes();
       if (site.state() != FoundSite.State.FOREIGN && !site.found().equals(bytes)) {
-        changes.add(new Change(poke.address(), site.found(), bytes));
+        changes.add(SiteNow.found(poke, site.found()).to(bytes));
       }
     }
     return new Recovery(sites.build(), new Steps(plan.trapByte()).of(changes, true));
-  }
-
-  private static void checkApart(Poke first, Poke second) {
-    if (Long.compareUnsigned(first.address() + first.length() - 1, second.address()) >= 0) {
-      throw new PlanRefusedException(
-          6,
-          second.address(),
-          second.site().bytes().hex(),
-          first.address() == second.address()
-              ? "two pokes at one address: " + first.site() + " and " + second.site()
-              : "two sites overlap: " + first.site() + " and " + second.site());
-    }
-  }
-
-  private static void checkBreakpoints(int trapByte, Poke poke) {
-    boolean before = poke.site().bytes().at(0) == trapByte;
-    boolean after = poke.replacement().at(0) == trapByte;
-    if (before && after) {
-      throw refused(19, poke, "old and new code both begin with the breakpoint: nothing to do");
-    }
-    if ((before || after) && !tail(poke.site().bytes()).equals(tail(poke.replacement()))) {
-      throw refused(
-          19,
-          poke,
-          "a poke that sets or removes a breakpoint changes the first byte only, not the tail to "
-              + poke.replacement());
-    }
-    if (after && poke.trapAction() instanceof TrapAction.Rewind) {
-      throw refused(
-          19, poke, "a breakpoint that stays can't rewind: the thread would wait for ever");
-    }
-    if (!before && !after && poke.trapAction() instanceof TrapAction.PassOn) {
-      throw refused(
-          4,
-          poke,
-          "the breakpoint of a replacement is ours: passing it on to the program would kill it");
-    }
-  }
-
-  private static PlanRefusedException refused(int rule, Poke poke, String reason) {
-    return new PlanRefusedException(rule, poke.address(), poke.site().bytes().hex(), reason);
   }
 
   private static CodeBytes first(CodeBytes bytes) {
@@ -234,13 +231,6 @@ public final class PokeProtocol {
 
   private static CodeBytes tail(CodeBytes bytes) {
     return bytes.slice(1, bytes.length());
-  }
-
-  /** The bytes that stand at an address now, and those that shall. */
-  private record Change(long address, CodeBytes now, CodeBytes goal) {
-    boolean tailChanges() {
-      return !tail(now).equals(tail(goal));
-    }
   }
 
   /** The list above, as code. */
@@ -256,34 +246,51 @@ public final class PokeProtocol {
      * @param cutOff whether something was written before these steps that may not be synced
      */
     ImmutableList<Step> of(List<Change> changes, boolean cutOff) {
-      // 1. Write the breakpoint on the first byte of every site.
-      List<Change> unarmed = where(changes, change -> !startsWithBreakpoint(change.now()));
+      // 1. Write the breakpoint on the first byte of every site, then on the other boundaries.
+      List<Change> unarmed =
+          where(changes, change -> !change.armed(breakpoint).equals(change.now()));
       for (Change change : unarmed) {
         write(change.address(), first(change.now()), breakpoint, "breakpoint on the first byte");
       }
+      List<Change> unarmedInside = where(unarmed, Change::evacuates);
+      if (unarmedInside.stream().anyMatch(change -> first(change.now()).equals(breakpoint))) {
+        steps.add(new SyncCores("no core can run the one instruction any more"));
+      }
+      for (Change change : unarmedInside) {
+        for (int offset : change.interior()) {
+          writeByte(change, offset, breakpoint, "breakpoint on a boundary inside");
+        }
+      }
       // 2. Core sync. After a cut, whatever was written last may not have been synced.
-      List<Change> withTail = where(changes, Change::tailChanges);
       if (!unarmed.isEmpty() || cutOff) {
         steps.add(new SyncCores("no core can miss a breakpoint"));
       }
-      // 3. Write all but the first byte.
+      // 3. Evacuate.
+      where(changes, Change::evacuates).forEach(this::evacuate);
+      // 4. Write all but the first byte.
+      List<Change> withTail = where(changes, change -> change.tailChanges(breakpoint));
       for (Change change : withTail) {
         write(
             change.address() + 1,
-            tail(change.now()),
+            tail(change.armed(breakpoint)),
             tail(change.goal()),
             "all but the first byte");
       }
-      // 4. Core sync.
+      // 5. Core sync.
       if (!withTail.isEmpty()) {
         steps.add(new SyncCores("no core can run a stale tail"));
       }
-      // 5. Write the first byte.
-      List<Change> unfinished = where(changes, change -> !startsWithBreakpoint(change.goal()));
+      // 6. Write the first byte, before it those of the instructions inside.
+      List<Change> unfinished = where(changes, change -> !first(change.goal()).equals(breakpoint));
       for (Change change : unfinished) {
+        if (change.isWholeButForBreakpoints(breakpoint)) {
+          for (int offset : change.interior()) {
+            writeByte(change, offset, change.goal().slice(offset, offset + 1), "first byte inside");
+          }
+        }
         write(change.address(), breakpoint, first(change.goal()), "first byte");
       }
-      // 6. Core sync.
+      // 7. Core sync.
       if (!unfinished.isEmpty()) {
         steps.add(new SyncCores("no core can run a stale breakpoint"));
       }
@@ -294,8 +301,17 @@ public final class PokeProtocol {
       return changes.stream().filter(condition).toList();
     }
 
-    private boolean startsWithBreakpoint(CodeBytes bytes) {
-      return bytes.at(0) == breakpoint.at(0);
+    private void writeByte(Change change, int offset, CodeBytes fresh, String why) {
+      write(change.address() + offset, change.now().slice(offset, offset + 1), fresh, why);
+    }
+
+    private void evacuate(Change change) {
+      steps.add(
+          new Evacuate(
+              change.address(),
+              change.poke().length(),
+              change.mapping(),
+              "no thread can stand inside"));
     }
 
     /** Writes {@code bytes} over {@code before}, page by page; pages without a change are left. */

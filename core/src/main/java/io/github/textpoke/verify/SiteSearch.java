@@ -10,8 +10,8 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Every fetch that a thread on one site's first byte can make: byte after byte, each value that it
- * may see. What has been read so far can still become the whole old instruction, the whole new one,
+ * Every fetch that a thread can make from where it stands: byte after byte, each value that it may
+ * see. What has been read so far can still become the whole old instruction, the whole new one,
  * both, or neither; fetches that agree in this differ no further, and the one that has read the
  * least recent bytes can do all that the others can. So at most three are carried from byte to
  * byte. Mutable counter, for one thread.
@@ -36,32 +36,33 @@ final class SiteSearch {
    *
    * @param target what may still run after the plan's end; {@link Target#NONE} before it
    */
-  @Nullable Wrong wrongFetch(Poke poke, VisibleBytes visible, Target target) {
-    List<Fetch> fetches = List.of(new Fetch(null, null, 0, true, true));
-    for (int at = 0; at < poke.length(); at++) {
+  @Nullable Wrong wrongFetch(Stand stand, VisibleBytes visible, Target target) {
+    List<Fetch> fetches = List.of(new Fetch(null, null, 0, stand.oldEnd() > 0, stand.newEnd() > 0));
+    for (int at = stand.offset(); at < stand.poke().length(); at++) {
       @Nullable Fetch[] carried = new Fetch[4];
       for (Fetch fetch : fetches) {
         for (Sighting sighting : visible.at(at)) {
-          Fetch next = read(fetch, sighting, at, poke);
+          Fetch next = read(fetch, sighting, at, stand.poke());
           if (next == null) {
             continue;
           }
           states++;
-          if (at == 0 && sighting.value() == trapByte) {
-            String problem = trapProblem(poke, target);
+          if (at == stand.offset() && sighting.value() == trapByte) {
+            String problem = trapProblem(stand, target);
             if (problem != null) {
-              return new Wrong(next.seen(), problem);
+              return new Wrong(stand, next.seen(), problem);
             }
             continue;
           }
           if (!next.old && !next.fresh) {
-            return new Wrong(complete(next, at + 1, visible), "which is neither old nor new code");
+            return new Wrong(
+                stand, complete(next, at + 1, visible), "which is neither old nor new code");
           }
-          boolean wholeOld = next.old && at + 1 == poke.oldLength();
-          boolean wholeNew = next.fresh && at + 1 == poke.newLength();
+          boolean wholeOld = next.old && at + 1 == stand.oldEnd();
+          boolean wholeNew = next.fresh && at + 1 == stand.newEnd();
           if (wholeOld || wholeNew) {
             if (target.forbids(wholeOld, wholeNew)) {
-              return new Wrong(next.seen(), target.problem);
+              return new Wrong(stand, next.seen(), target.problem);
             }
             continue;
           }
@@ -117,16 +118,20 @@ final class SiteSearch {
     return seen.build();
   }
 
-  private @Nullable String trapProblem(Poke poke, Target target) {
-    boolean setBefore = poke.site().bytes().at(0) == trapByte;
-    boolean setAfter = poke.replacement().at(0) == trapByte;
+  private @Nullable String trapProblem(Stand stand, Target target) {
+    Poke poke = stand.poke();
+    boolean setBefore = !stand.isInside() && poke.site().bytes().at(0) == trapByte;
+    boolean setAfter = !stand.isInside() && poke.replacement().at(0) == trapByte;
     if (target != Target.NONE) {
       return (target == Target.OLD ? setBefore : setAfter)
           ? null
           : "a breakpoint of which nobody takes the trap any more: the plan is over";
     }
-    if (poke.trapAction() instanceof TrapAction.PassOn && !setBefore && !setAfter) {
+    if (stand.trapAction() instanceof TrapAction.PassOn && !setBefore && !setAfter) {
       return "a breakpoint that is passed on to the program, which has not set it: no trap action";
+    }
+    if (stand.trapAction() instanceof TrapAction.Rewind && stand.isInside()) {
+      return "a breakpoint that is waited at, and then the middle of another instruction is run";
     }
     return null;
   }
@@ -158,10 +163,11 @@ final class SiteSearch {
   /**
    * A fetch that runs what it must not.
    *
-   * @param seen the bytes, from the site's first on
+   * @param stand where the thread stands
+   * @param seen the bytes, from there on
    * @param problem what is wrong with them
    */
-  record Wrong(ImmutableList<Sighting> seen, String problem) {
+  record Wrong(Stand stand, ImmutableList<Sighting> seen, String problem) {
     CodeBytes bytes() {
       return CodeBytes.of(seen.stream().mapToInt(Sighting::value).toArray());
     }

@@ -72,7 +72,8 @@ public sealed interface Verdict {
    * @param steps how many there are
    * @param what that step in words
    * @param atEnd whether all steps are complete; else {@code step} may be complete or under way
-   * @param poke the site, whose first byte the thread stands on
+   * @param poke the site
+   * @param offset where in the site the thread stands, in bytes from its first byte
    * @param seen the bytes that the thread's core fetches, from there on
    * @param problem what is wrong with them, in words
    */
@@ -83,9 +84,15 @@ public sealed interface Verdict {
       String what,
       boolean atEnd,
       Poke poke,
+      int offset,
       ImmutableList<SeenByte> seen,
       String problem)
       implements Verdict {
+
+    /** The absolute address at which the thread stands. */
+    public long address() {
+      return poke.address() + offset;
+    }
 
     /** The bytes that the thread's core fetches. */
     public CodeBytes bytes() {
@@ -99,7 +106,7 @@ public sealed interface Verdict {
       StringBuilder text = new StringBuilder(when);
       text.append(step == 0 ? "" : " (" + what + ")")
           .append(", a thread at 0x")
-          .append(Long.toHexString(poke.address()))
+          .append(Long.toHexString(address()))
           .append(" may run [")
           .append(bytes())
           .append("], ")
@@ -126,16 +133,25 @@ public sealed interface Verdict {
           .toString();
     }
 
-    /** As {@link #text()}, and what the bytes seen, the old and the new ones read as. */
+    /** As {@link #text()}, and what the bytes seen, the old and the new ones there read as. */
     public String text(InstructionDecoder decoder) {
       return text()
           + "; it runs '"
-          + Disassembly.of(decoder, poke.address(), bytes())
-          + "', old is '"
-          + Disassembly.of(decoder, poke.address(), poke.site().bytes())
-          + "', new is '"
-          + Disassembly.of(decoder, poke.address(), poke.replacement())
-          + "'";
+          + Disassembly.of(decoder, address(), bytes())
+          + "', old is "
+          + words(decoder, poke.site().bytes(), !poke.restores())
+          + ", new is "
+          + words(decoder, poke.replacement(), !poke.displaces());
+    }
+
+    /**
+     * @param begins whether an instruction of {@code code} begins where the thread stands, if that
+     *     is inside
+     */
+    private String words(InstructionDecoder decoder, CodeBytes code, boolean begins) {
+      return offset == 0 || begins
+          ? "'" + Disassembly.of(decoder, address(), code.slice(offset, code.length())) + "'"
+          : "inside of '" + Disassembly.of(decoder, poke.address(), code) + "'";
     }
   }
 

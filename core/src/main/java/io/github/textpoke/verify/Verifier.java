@@ -2,11 +2,13 @@ package io.github.textpoke.verify;
 
 import com.google.common.collect.ImmutableList;
 import io.github.textpoke.CodeBytes;
+import io.github.textpoke.plan.Boundary;
 import io.github.textpoke.plan.PatchPlan;
 import io.github.textpoke.plan.Poke;
 import io.github.textpoke.plan.PokeIndex;
 import io.github.textpoke.plan.PokeProtocol;
 import io.github.textpoke.plan.Step;
+import io.github.textpoke.plan.Step.Evacuate;
 import io.github.textpoke.plan.Step.SyncCores;
 import io.github.textpoke.plan.Step.Write;
 import io.github.textpoke.plan.TrapAction;
@@ -23,19 +25,22 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Explores every interleaving of a plan with threads that run the code: every prefix of the steps,
- * the middle of each write included, every site that a thread may stand on, and per byte every
+ * the middle of each write included, every boundary that a thread may stand on, and per byte every
  * value that its core may still see. What it would run must be
  *
  * <ul>
- *   <li>the whole old instruction or the whole new one, or
+ *   <li>the whole old instruction that begins there, or the whole new one, or
  *   <li>the breakpoint, while trap actions live: from before the first step until the end of the
  *       last one. A thread that waits in one runs its site again from the first byte, at any time
  *       after that byte is written, so it sees nothing that another thread does not see.
  *   <li>After the end: the new code alone, and no breakpoint but one that the plan armed.
  * </ul>
  *
- * <p>A thread stands on a site's first byte or outside of it: see {@link Poke}. Bytes alone are
- * compared; no decoder is asked. It is linear in the bytes of the plan. Stateless and thread-safe.
+ * <p>A thread stands on a site's first byte or outside of it; or inside, on a boundary of the code
+ * that has several instructions (see {@link Poke}), until an {@link Evacuate} and again once that
+ * code is run. No new instruction begins there, so it must see a whole old one, or a breakpoint
+ * that redirects it. Bytes alone are compared; no decoder is asked. It is linear in the bytes of
+ * the plan. Stateless and thread-safe.
  */
 public final class Verifier {
   private final PatchPlan plan;
@@ -102,51 +107,67 @@ public final class Verifier {
       return malformed;
     }
     PokeIndex index = new PokeIndex(plan.pokes());
-    List<VisibleBytes> visible = new ArrayList<>();
+    List<SiteView> views = new ArrayList<>();
     for (Poke poke : plan.pokes()) {
-      visible.add(new VisibleBytes(poke.site().bytes()));
+      views.add(new SiteView(plan.trapByte(), poke));
     }
     for (int done = 1; done <= steps.size(); done++) {
       Step step = steps.get(done - 1);
       if (step instanceof SyncCores) {
-        visible.forEach(VisibleBytes::sync);
+        views.forEach(SiteView::sync);
+      } else if (step instanceof Evacuate evacuate) {
+        malformed = malformed(evacuate, index, done);
+        if (malformed != null) {
+          return malformed;
+        }
+        views.get(index.holding(evacuate.address(), evacuate.length())).evacuate();
       } else if (step instanceof Write write) {
         int i = index.holding(write.address(), write.bytes().length());
         if (i < 0) {
           return new Malformed(done, words(write) + " is not inside one site");
         }
-        Poke poke = plan.pokes().get(i);
-        malformed = malformed(write, poke, visible.get(i), done);
+        SiteView view = views.get(i);
+        malformed = malformed(write, view.poke(), view.visible(), done);
         if (malformed != null) {
           return malformed;
         }
-        visible.get(i).write((int) (write.address() - poke.address()), write.bytes(), done);
-        Wrong wrong = search.wrongFetch(poke, visible.get(i), Target.NONE);
+        view.write((int) (write.address() - view.poke().address()), write.bytes(), done);
+        Wrong wrong = wrongFetch(view, Target.NONE);
         if (wrong != null) {
-          return counterexample(poke, wrong, done, false);
+          return counterexample(wrong, done, false);
         }
       } else {
         return new Malformed(done, "a step that is not known here: " + step);
       }
     }
-    return verdictAtEnd(visible);
+    return verdictAtEnd(views);
   }
 
-  private Verdict verdictAtEnd(List<VisibleBytes> visible) {
-    for (int i = 0; i < visible.size(); i++) {
-      Poke poke = plan.pokes().get(i);
+  private Verdict verdictAtEnd(List<SiteView> views) {
+    for (SiteView view : views) {
+      Poke poke = view.poke();
       CodeBytes goal = target == Target.NEW ? poke.replacement() : poke.site().bytes();
-      CodeBytes memory = visible.get(i).memory(0, poke.length());
+      CodeBytes memory = view.visible().memory(0, poke.length());
       if (!memory.equals(goal)) {
         return new Malformed(
             0, "the steps end with [" + memory + "] at " + hex(poke.address()) + ", not " + goal);
       }
-      Wrong wrong = search.wrongFetch(poke, visible.get(i), target);
+      Wrong wrong = wrongFetch(view, target);
       if (wrong != null) {
-        return counterexample(poke, wrong, steps.size(), true);
+        return counterexample(wrong, steps.size(), true);
       }
     }
     return new Safe(model, steps.size() + 1, search.states());
+  }
+
+  private @Nullable Wrong wrongFetch(SiteView view, Target mayRun) {
+    for (Stand stand : view.stands()) {
+      Wrong wrong = search.wrongFetch(stand, view.visible(), mayRun);
+      if (wrong != null) {
+        return wrong;
+      }
+    }
+    return null;
   }
 
   private @Nullable Malformed malformedPokes() {
@@ -164,15 +185,13 @@ public final class Verifier {
       before = poke;
     }
     for (Poke poke : plan.pokes()) {
-      if (poke.trapAction() instanceof TrapAction.Redirect redirect
-          && index.holding(redirect.address(), 1) >= 0) {
-        return new Malformed(
-            0,
-            "the trap action of "
-                + poke.site()
-                + " redirects to "
-                + hex(redirect.address())
-                + ", inside a site of the plan");
+      Malformed malformed = redirectInside(poke, poke.trapAction(), index);
+      for (Boundary boundary : poke.interior()) {
+        malformed =
+            malformed == null ? redirectInside(poke, boundary.trapAction(), index) : malformed;
+      }
+      if (malformed != null) {
+        return malformed;
       }
       if (poke.trapAction() instanceof TrapAction.Rewind
           && poke.replacement().at(0) == plan.trapByte()) {
@@ -181,6 +200,48 @@ public final class Verifier {
       }
     }
     return null;
+  }
+
+  private static @Nullable Malformed redirectInside(Poke poke, TrapAction action, PokeIndex index) {
+    if (action instanceof TrapAction.Redirect redirect
+        && index.holding(redirect.address(), 1) >= 0) {
+      return new Malformed(
+          0,
+          "the trap action of "
+              + poke.site()
+              + " redirects to "
+              + hex(redirect.address())
+              + ", inside a site of the plan");
+    }
+    return null;
+  }
+
+  private @Nullable Malformed malformed(Evacuate evacuate, PokeIndex index, int step) {
+    int i = index.holding(evacuate.address(), evacuate.length());
+    if (i < 0 || plan.pokes().get(i).length() != evacuate.length()) {
+      return new Malformed(step, words(evacuate) + " is not of one site");
+    }
+    Poke poke = plan.pokes().get(i);
+    for (Boundary boundary : poke.interior()) {
+      long address = poke.address() + boundary.offset();
+      Long copy = evacuate.mapping().get(address);
+      if (copy == null) {
+        return new Malformed(step, words(evacuate) + " leaves out " + hex(address));
+      }
+      if (!boundary.trapAction().equals(new TrapAction.Redirect(copy))) {
+        return new Malformed(
+            step,
+            words(evacuate)
+                + " moves from "
+                + hex(address)
+                + " to "
+                + hex(copy)
+                + ", and the breakpoint there does not");
+      }
+    }
+    return evacuate.mapping().size() == poke.interior().size()
+        ? null
+        : new Malformed(step, words(evacuate) + " moves threads that can't stand there");
   }
 
   private static @Nullable Malformed malformed(
@@ -198,11 +259,12 @@ public final class Verifier {
     return null;
   }
 
-  private Counterexample counterexample(Poke poke, Wrong wrong, int step, boolean atEnd) {
+  private Counterexample counterexample(Wrong wrong, int step, boolean atEnd) {
+    Stand stand = wrong.stand();
     ImmutableList.Builder<SeenByte> seen = ImmutableList.builder();
     for (int i = 0; i < wrong.seen().size(); i++) {
       Sighting sighting = wrong.seen().get(i);
-      seen.add(new SeenByte(sighting.value(), sighting.step(), kind(poke, i, sighting)));
+      seen.add(new SeenByte(sighting.value(), sighting.step(), kind(stand, i, sighting)));
     }
     return new Counterexample(
         model,
@@ -210,15 +272,19 @@ public final class Verifier {
         steps.size(),
         step == 0 ? "" : words(steps.get(step - 1)),
         atEnd,
-        poke,
+        stand.poke(),
+        stand.offset(),
         seen.build(),
         wrong.problem());
   }
 
-  private String kind(Poke poke, int offset, Sighting sighting) {
-    boolean old = sighting.value() == poke.site().bytes().at(offset);
-    boolean fresh = sighting.value() == poke.replacement().at(offset);
-    if (offset == 0 && sighting.value() == plan.trapByte()) {
+  /** What the {@code i}th byte is that a thread at {@code stand} sees. */
+  private String kind(Stand stand, int i, Sighting sighting) {
+    int offset = stand.offset() + i;
+    boolean old = sighting.value() == stand.poke().site().bytes().at(offset);
+    boolean fresh = sighting.value() == stand.poke().replacement().at(offset);
+    boolean breakpoint = sighting.value() == plan.trapByte();
+    if (breakpoint && (i == 0 || !old && !fresh)) {
       return "breakpoint";
     }
     return old && fresh ? "same" : old ? "old" : fresh ? "new" : "foreign";
@@ -227,6 +293,9 @@ public final class Verifier {
   private static String words(Step step) {
     if (step instanceof Write write) {
       return "write " + write.bytes() + " at " + hex(write.address()) + ": " + write.why();
+    }
+    if (step instanceof Evacuate evacuate) {
+      return "evacuate " + hex(evacuate.address()) + ": " + evacuate.why();
     }
     return "core sync: " + step.why();
   }

@@ -61,6 +61,22 @@ final class VisibleBytes {
     return bytes.get(offset);
   }
 
+  /** Whether a core may see {@code values} from {@code offset} on, each byte taken by itself. */
+  boolean mayShow(int offset, CodeBytes values) {
+    for (int i = 0; i < values.length(); i++) {
+      int value = values.at(i);
+      if (bytes.get(offset + i).stream().noneMatch(sighting -> sighting.value() == value)) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  /** Whether a core can see nothing but {@code value} at {@code offset}. */
+  boolean showsOnly(int offset, int value) {
+    return bytes.get(offset).stream().allMatch(sighting -> sighting.value() == value);
+  }
+
   private static Sighting last(List<Sighting> sightings) {
     return sightings.get(sightings.size() - 1);
   }

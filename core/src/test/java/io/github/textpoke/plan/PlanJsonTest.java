@@ -101,7 +101,8 @@ class PlanJsonTest {
       quoteCharacter = '`',
       value = {
         "\"textpoke-plan\"      | \"other\"              | expected 'textpoke-plan 1'",
-        "\"version\": 1         | \"version\": 2         | expected 'textpoke-plan 1'",
+        "\"version\": 1         | \"version\": 3         | expected 'textpoke-plan 1' or '2'",
+        "\"version\": 1         | \"version\": 2         | not those of version 2",
         "\"version\": 1,        | ``                     | found the names",
         "\"version\": 1         | \"version\": [[[1]]]   | expected a string or a number",
         "\"trapByte\": 204      | \"trapByte\": 300      | not a byte",

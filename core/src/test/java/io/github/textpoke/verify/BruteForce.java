@@ -4,6 +4,7 @@ import io.github.textpoke.CodeBytes;
 import io.github.textpoke.plan.PatchPlan;
 import io.github.textpoke.plan.Poke;
 import io.github.textpoke.plan.Step;
+import io.github.textpoke.plan.Step.Evacuate;
 import io.github.textpoke.plan.Step.Write;
 import io.github.textpoke.plan.TrapAction;
 import java.util.ArrayList;
@@ -26,14 +27,18 @@ final class BruteForce {
   }
 
   static boolean isSafe(PatchPlan plan, MemoryModel model) {
+    Poke poke = plan.pokes().get(0);
     return new BruteForce(plan, model == MemoryModel.PROGRAM_ORDER)
-        .safeFrom(0, List.of(plan.pokes().get(0).site().bytes()));
+        .safeFrom(0, List.of(poke.site().bytes()), !poke.oldInterior().isEmpty());
   }
 
-  /** {@code past}: every memory since the last sync, oldest first. */
-  private boolean safeFrom(int step, List<CodeBytes> past) {
+  /**
+   * @param past every memory since the last sync, oldest first
+   * @param inside whether a thread may stand on a boundary inside
+   */
+  private boolean safeFrom(int step, List<CodeBytes> past, boolean inside) {
     boolean atEnd = step == plan.steps().size();
-    if (!safeViews(past, 0, 0, CodeBytes.EMPTY, atEnd)) {
+    if (!safeNow(past, inside, atEnd)) {
       return false;
     }
     if (atEnd) {
@@ -46,23 +51,64 @@ final class BruteForce {
       for (int i = 0; i < write.bytes().length(); i++) {
         offsets.add(i);
       }
-      return landing(step, past, write.bytes(), at, offsets);
+      return landing(step, past, inside, write.bytes(), at, offsets);
     }
-    return safeFrom(step + 1, List.of(past.get(past.size() - 1)));
+    if (next instanceof Evacuate) {
+      boolean trapsEverywhere =
+          starts().stream()
+              .allMatch(
+                  start -> past.stream().allMatch(memory -> memory.at(start) == plan.trapByte()));
+      return safeFrom(step + 1, past, inside && !trapsEverywhere);
+    }
+    return safeFrom(step + 1, List.of(past.get(past.size() - 1)), inside);
   }
 
   private boolean landing(
-      int step, List<CodeBytes> past, CodeBytes bytes, int at, List<Integer> left) {
+      int step, List<CodeBytes> past, boolean inside, CodeBytes bytes, int at, List<Integer> left) {
     if (left.isEmpty()) {
-      return safeFrom(step + 1, past);
+      return safeFrom(step + 1, past, inside);
     }
     for (Integer offset : left) {
       List<CodeBytes> longer = new ArrayList<>(past);
       longer.add(past.get(past.size() - 1).with(at + offset, CodeBytes.of(bytes.at(offset))));
       List<Integer> rest = new ArrayList<>(left);
       rest.remove(offset);
-      if (!safeViews(longer, 0, 0, CodeBytes.EMPTY, false)
-          || !landing(step, longer, bytes, at, rest)) {
+      boolean now = inside || mayEnter(longer);
+      if (!safeNow(longer, now, false) || !landing(step, longer, now, bytes, at, rest)) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  /** Whether each byte of the first of several instructions may be seen. */
+  private boolean mayEnter(List<CodeBytes> past) {
+    if (poke.interior().isEmpty()) {
+      return false;
+    }
+    for (int i = 0; i < starts().get(1); i++) {
+      int offset = i;
+      if (past.stream().noneMatch(memory -> memory.at(offset) == several().at(offset))) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  private CodeBytes several() {
+    return poke.oldInterior().isEmpty() ? poke.replacement() : poke.site().bytes();
+  }
+
+  /** Where instructions begin. */
+  private List<Integer> starts() {
+    List<Integer> starts = new ArrayList<>(List.of(0));
+    poke.interior().forEach(boundary -> starts.add(boundary.offset()));
+    return starts;
+  }
+
+  private boolean safeNow(List<CodeBytes> past, boolean inside, boolean atEnd) {
+    for (int start : inside ? starts() : List.of(0)) {
+      if (!safeViews(past, start, start, 0, CodeBytes.EMPTY, atEnd)) {
         return false;
       }
     }
@@ -70,17 +116,28 @@ final class BruteForce {
   }
 
   private boolean safeViews(
-      List<CodeBytes> past, int offset, int earliest, CodeBytes seen, boolean atEnd) {
+      List<CodeBytes> past, int start, int offset, int earliest, CodeBytes seen, boolean atEnd) {
     if (offset == poke.length()) {
-      return mayRun(seen, atEnd);
+      return start == 0 ? mayRun(seen, atEnd) : mayRunInside(start, seen, atEnd);
     }
     for (int t = ordered ? earliest : 0; t < past.size(); t++) {
       CodeBytes more = seen.concat(CodeBytes.of(past.get(t).at(offset)));
-      if (!safeViews(past, offset + 1, t, more, atEnd)) {
+      if (!safeViews(past, start, offset + 1, t, more, atEnd)) {
         return false;
       }
     }
     return true;
+  }
+
+  private boolean mayRunInside(int start, CodeBytes seen, boolean atEnd) {
+    int next = starts().indexOf(start) + 1;
+    int length = poke.oldInterior().isEmpty() ? poke.newLength() : poke.oldLength();
+    int end = next < starts().size() ? starts().get(next) : length;
+    if (seen.at(0) == plan.trapByte()) {
+      return !atEnd && poke.interior().get(next - 2).trapAction() instanceof TrapAction.Redirect;
+    }
+    return starts(seen, several().slice(start, end), end - start)
+        && (!atEnd || poke.oldInterior().isEmpty());
   }
 
   private boolean mayRun(CodeBytes seen, boolean atEnd) {
@@ -91,8 +148,8 @@ final class BruteForce {
           ? poke.replacement().at(0) == plan.trapByte()
           : armsOrDisarms || !(poke.trapAction() instanceof TrapAction.PassOn);
     }
-    boolean old = starts(seen, poke.site().bytes(), poke.oldLength());
-    boolean fresh = starts(seen, poke.replacement(), poke.newLength());
+    boolean old = starts(seen, poke.site().bytes(), poke.firstOldLength());
+    boolean fresh = starts(seen, poke.replacement(), poke.firstNewLength());
     return fresh || (old && !atEnd);
   }
 

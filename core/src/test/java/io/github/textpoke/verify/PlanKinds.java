@@ -3,22 +3,26 @@ package io.github.textpoke.verify;
 import com.google.common.collect.ImmutableList;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.Site;
+import io.github.textpoke.plan.Boundary;
 import io.github.textpoke.plan.PatchPlan;
 import io.github.textpoke.plan.Poke;
 import io.github.textpoke.plan.Step;
 import io.github.textpoke.plan.Step.Write;
 import io.github.textpoke.plan.TrapAction;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
 /** Plans of every kind, and how to bend them. */
 public final class PlanKinds {
   public static final int INT3 = 0xcc;
   static final TrapAction REWIND = new TrapAction.Rewind();
-  static final TrapAction REDIRECT = new TrapAction.Redirect(0x7000_0000);
+  static final long COPY = 0x7000_0000;
+  static final TrapAction REDIRECT = new TrapAction.Redirect(COPY);
   static final TrapAction PASS_ON = new TrapAction.PassOn();
 
   private PlanKinds() {}
@@ -53,11 +57,62 @@ public final class PlanKinds {
             arming(address + 0x2000, length, PASS_ON).inverse(),
             firstByteAlone(address + 0x3000, length),
             replacing(address + 0x4000, length, length, half(length), REDIRECT)));
+    if (length > 1) {
+      addDisplacing(kinds, address, length);
+    }
     ImmutableList<Kind> there = kinds.build();
     return Stream.concat(
             there.stream(),
             there.stream().map(kind -> new Kind("inverse of " + kind.name, kind.plan.inverse())))
         .collect(ImmutableList.toImmutableList());
+  }
+
+  private static void addDisplacing(ImmutableList.Builder<Kind> kinds, long address, int length) {
+    Poke inTwo = displacing(address, length, length, REDIRECT, half(length));
+    kinds.add(
+        kind("two displaced", inTwo),
+        kind("two displaced by a shorter one", displacing(address, length, 1, REWIND, 1)),
+        kind("as many displaced as there are bytes", allDisplaced(address, length)),
+        kind("batch of displaced ones", inTwo, allDisplaced(address + length, length)),
+        kind(
+            "batch of both",
+            inTwo,
+            replacing(address + length, length, length, length, REWIND),
+            allDisplaced(address + 0x1000, length).inverse(),
+            arming(address + 0x2000, length, PASS_ON),
+            allDisplaced(address + 0x3000, length)));
+    if (length > 2) {
+      kinds.add(
+          kind(
+              "two displaced, and padding behind them",
+              Poke.displacing(
+                  new Site(address, code(length, 0x10)),
+                  length - 1,
+                  List.of(boundary(1)),
+                  code(length, 0x80),
+                  half(length),
+                  REDIRECT)));
+    }
+  }
+
+  static Poke allDisplaced(long address, int length) {
+    return displacing(address, length, length, REDIRECT, IntStream.range(1, length).toArray());
+  }
+
+  /** Several instructions that begin at {@code offsets} for one, each byte of them another. */
+  static Poke displacing(
+      long address, int length, int newLength, TrapAction action, int... offsets) {
+    return Poke.displacing(
+        new Site(address, code(length, 0x10)),
+        length,
+        Arrays.stream(offsets).mapToObj(PlanKinds::boundary).toList(),
+        code(length, 0x80),
+        newLength,
+        action);
+  }
+
+  static Boundary boundary(int offset) {
+    return Boundary.copiedTo(offset, COPY + offset);
   }
 
   /** One instruction for one, each byte of it another. */

@@ -144,7 +144,8 @@ class RecoveryInterleavingsTest {
         .containsExactly(
             "no core can miss a breakpoint",
             "no core can run a stale breakpoint",
-            "no core can run a stale tail");
+            "no core can run a stale tail",
+            "no core can run the one instruction any more");
   }
 
   @Test

@@ -11,6 +11,7 @@ import com.google.common.collect.ImmutableList;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException.UnsafePlanException;
 import io.github.textpoke.Site;
+import io.github.textpoke.plan.Boundary;
 import io.github.textpoke.plan.PatchPlan;
 import io.github.textpoke.plan.Poke;
 import io.github.textpoke.plan.PokeProtocol;
@@ -23,6 +24,7 @@ import java.util.List;
 import java.util.SplittableRandom;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -121,6 +123,7 @@ class VerifierTest {
   void agreesWithBruteForceOnTwentyThousandBentPlans() {
     SplittableRandom random = new SplittableRandom(17);
     int[] safe = new int[2];
+    int[] safeDisplacing = new int[2];
     int cases = 0;
     while (cases < 10_000) {
       PatchPlan plan = bentAtRandom(random);
@@ -131,28 +134,39 @@ class VerifierTest {
       for (MemoryModel model : MemoryModel.values()) {
         boolean expected = BruteForce.isSafe(plan, model);
         safe[expected ? 1 : 0]++;
+        safeDisplacing[expected ? 1 : 0] += plan.pokes().get(0).displaces() ? 1 : 0;
         Verdict verdict = Verifier.check(plan, model);
         assertThat(verdict.isSafe()).as("%s%n%s", plan, verdict.text()).isEqualTo(expected);
       }
     }
     assertThat(safe[0]).as("unsafe ones").isGreaterThan(2_000);
     assertThat(safe[1]).as("safe ones").isGreaterThan(2_000);
+    assertThat(safeDisplacing[0]).as("unsafe ones that displace").isGreaterThan(500);
+    assertThat(safeDisplacing[1]).as("safe ones that displace").isGreaterThan(500);
   }
 
   /** A small plan with steps dropped or moved; null where its bytes make no sense. */
-  private static PatchPlan bentAtRandom(SplittableRandom random) {
+  private static @Nullable PatchPlan bentAtRandom(SplittableRandom random) {
     int length = 1 + random.nextInt(4);
     CodeBytes old = fewValues(length, random);
     CodeBytes fresh = fewValues(length, random);
     int oldLength = 1 + random.nextInt(length);
     int newLength = 1 + random.nextInt(length);
-    int shorter = Math.min(oldLength, newLength);
-    if (oldLength != newLength && old.slice(0, shorter).equals(fresh.slice(0, shorter))) {
+    long address = PAGE_END - random.nextInt(length + 1);
+    Poke poke =
+        Poke.displacing(
+            new Site(address, old),
+            oldLength,
+            someBoundaries(oldLength, random),
+            fresh,
+            newLength,
+            REWIND);
+    int shorter = Math.min(poke.firstOldLength(), newLength);
+    if (poke.firstOldLength() != newLength
+        && old.slice(0, shorter).equals(fresh.slice(0, shorter))) {
       return null; // one instruction would be the beginning of the other
     }
-    long address = PAGE_END - random.nextInt(length + 1);
-    Poke poke = new Poke(new Site(address, old), oldLength, fresh, newLength, REWIND);
-    PatchPlan plan = PatchPlan.of(INT3, List.of(poke));
+    PatchPlan plan = PatchPlan.of(INT3, List.of(random.nextBoolean() ? poke : poke.inverse()));
     List<Step> steps = new ArrayList<>(plan.steps());
     for (int bend = random.nextInt(3); bend > 0 && steps.size() > 1; bend--) {
       int at = random.nextInt(steps.size());
@@ -162,6 +176,13 @@ class VerifierTest {
       }
     }
     return PlanKinds.bent(plan, steps);
+  }
+
+  private static List<Boundary> someBoundaries(int length, SplittableRandom random) {
+    return IntStream.range(1, length)
+        .filter(offset -> random.nextInt(3) == 0)
+        .mapToObj(PlanKinds::boundary)
+        .toList();
   }
 
   private static CodeBytes fewValues(int length, SplittableRandom random) {

@@ -1,0 +1,66 @@
+package io.github.textpoke.verify;
+
+import com.google.common.collect.ImmutableList;
+import io.github.textpoke.CodeBytes;
+import io.github.textpoke.plan.Poke;
+
+/**
+ * One site while a plan is carried out: the bytes that cores may see, and where threads may stand.
+ * Mutable, for one thread.
+ *
+ * <p>Inside of several instructions a thread may stand from the start, if they are the old code,
+ * and from the moment when a core may run the first of them; until an evacuation, if that is one:
+ * see {@link io.github.textpoke.plan.Step.Evacuate}. It is all or nothing: who may stand on one
+ * boundary inside may stand on each.
+ */
+final class SiteView {
+  private final int trapByte;
+  private final Poke poke;
+  private final VisibleBytes visible;
+  private final ImmutableList<Stand> first;
+  private final ImmutableList<Stand> all;
+  private boolean occupied;
+
+  SiteView(int trapByte, Poke poke) {
+    this.trapByte = trapByte;
+    this.poke = poke;
+    this.visible = new VisibleBytes(poke.site().bytes());
+    this.first = ImmutableList.of(Stand.first(poke));
+    this.all = ImmutableList.<Stand>builder().addAll(first).addAll(Stand.inside(poke)).build();
+    this.occupied = poke.displaces();
+  }
+
+  Poke poke() {
+    return poke;
+  }
+
+  VisibleBytes visible() {
+    return visible;
+  }
+
+  /** Where a thread may stand now. */
+  ImmutableList<Stand> stands() {
+    return occupied ? all : first;
+  }
+
+  /** Step {@code step} writes {@code values} from {@code offset} on. */
+  void write(int offset, CodeBytes values, int step) {
+    visible.write(offset, values, step);
+    if (!poke.interior().isEmpty()) {
+      int length = poke.displaces() ? poke.firstOldLength() : poke.firstNewLength();
+      occupied |= visible.mayShow(0, poke.displacedBytes().slice(0, length));
+    }
+  }
+
+  /** Every core forgets what it fetched. */
+  void sync() {
+    visible.sync();
+  }
+
+  /** Nobody stands inside afterwards, if everybody there and at the entry meets a breakpoint. */
+  void evacuate() {
+    if (all.stream().allMatch(stand -> visible.showsOnly(stand.offset(), trapByte))) {
+      occupied = false;
+    }
+  }
+}
