@@ -11,6 +11,7 @@ import io.github.textpoke.Site;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -57,6 +58,168 @@ class PlanJsonTest {
           }
         ]
       }""";
+
+  /** Of the second version. */
+  private static final String DISPLACING =
+      """
+      {
+        "format": "textpoke-plan",
+        "version": 2,
+        "trapByte": 204,
+        "pokes": [
+          {
+            "address": "0x401000",
+            "old": "55 90",
+            "oldLength": 2,
+            "new": "eb 10",
+            "newLength": 2,
+            "trapAction": "redirect to 0x70000000",
+            "oldInterior": [
+              {
+                "offset": 1,
+                "trapAction": "redirect to 0x70000001"
+              }
+            ],
+            "newInterior": []
+          }
+        ],
+        "steps": [
+          {
+            "kind": "write",
+            "address": "0x401000",
+            "expected": "55",
+            "bytes": "cc",
+            "why": "breakpoint on the first byte"
+          },
+          {
+            "kind": "write",
+            "address": "0x401001",
+            "expected": "90",
+            "bytes": "cc",
+            "why": "breakpoint on a boundary inside"
+          },
+          {
+            "kind": "sync cores",
+            "why": "no core can miss a breakpoint"
+          },
+          {
+            "kind": "evacuate",
+            "address": "0x401000",
+            "length": 2,
+            "mapping": [
+              {
+                "from": "0x401001",
+                "to": "0x70000001"
+              }
+            ],
+            "why": "no thread can stand inside"
+          },
+          {
+            "kind": "write",
+            "address": "0x401001",
+            "expected": "cc",
+            "bytes": "10",
+            "why": "all but the first byte"
+          },
+          {
+            "kind": "sync cores",
+            "why": "no core can run a stale tail"
+          },
+          {
+            "kind": "write",
+            "address": "0x401000",
+            "expected": "cc",
+            "bytes": "eb",
+            "why": "first byte"
+          },
+          {
+            "kind": "sync cores",
+            "why": "no core can run a stale breakpoint"
+          }
+        ]
+      }""";
+
+  private static PatchPlan displacing() {
+    return PatchPlan.of(
+        0xcc,
+        List.of(
+            Poke.displacing(
+                new Site(0x401000, CodeBytes.ofHex("55 90")),
+                2,
+                List.of(Boundary.copiedTo(1, 0x70000001)),
+                CodeBytes.ofHex("eb 10"),
+                2,
+                new TrapAction.Redirect(0x70000000))));
+  }
+
+  @Test
+  void writesTheSecondVersionWhereInstructionsAreDisplaced() {
+    assertThat(PlanJson.write(displacing())).isEqualTo(DISPLACING);
+    assertThat(PlanJson.read(DISPLACING)).isEqualTo(displacing());
+    assertThat(PlanJson.write(displacing().inverse()))
+        .contains("\"version\": 2", "\"oldInterior\": []", "\"newInterior\": [\n");
+  }
+
+  @Test
+  void readsTheSecondVersionOfAPlanThatDisplacesNothing() {
+    String text =
+        ONE_BYTE
+            .replace("\"version\": 1", "\"version\": 2")
+            .replace(
+                "\"redirect to 0x401000\"",
+                "\"redirect to 0x401000\", \"oldInterior\": [], \"newInterior\": []");
+
+    assertThat(PlanJson.read(text)).isEqualTo(PlanJson.read(ONE_BYTE));
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      quoteCharacter = '`',
+      value = {
+        "\"version\": 2         | \"version\": 1         | not those of version 1",
+        "\"newInterior\": []    | \"newInterior\": 1     | BEGIN_ARRAY",
+        "\"newInterior\": []    | \"oldInterior\": []    | stands twice",
+        "\"newInterior\": []    | \"interior\": []       | a string or a number",
+        "\"offset\": 1          | \"offset\": 0          | a boundary at offset 0",
+        "\"offset\": 1          | \"offset\": 2          | a boundary at offset 2 of code of 2",
+        "\"offset\": 1          | \"offset\": 1, \"x\": 1 | found the names",
+        "redirect to 0x70000001 | redirect to 70000001   | no address",
+        "redirect to 0x70000001 | emulate                | 'emulate' is no trap action",
+        "\"evacuate\"           | \"write\"              | a mapping in a step of the kind",
+        "\"length\": 2          | \"length\": 3          | the step is",
+        "\"length\": 2          | \"length\": 1          | is not inside of the 1 bytes",
+        "\"from\": \"0x401001\" | \"from\": \"0x401000\" | is not inside of the 2 bytes",
+        "\"from\": \"0x401001\" | \"from\": \"1\"        | no address",
+        "\"to\": \"0x70000001\" | \"to\": \"0x70000002\" | the step is",
+      })
+  void refusesATextOfTheSecondVersionThatIsNoPlan(String good, String bad, String words) {
+    assertThat(DISPLACING).contains(good);
+
+    assertThatThrownBy(() -> PlanJson.read(DISPLACING.replace(good, bad)))
+        .isInstanceOf(BadPlanException.class)
+        .hasMessageStartingWith("no plan: at $")
+        .hasMessageContaining(words);
+  }
+
+  @Test
+  void refusesTheBoundariesOfOneCodeWithoutThoseOfTheOther() {
+    String text = DISPLACING.replaceFirst(",\\s*\"newInterior\": \\[]", "");
+
+    assertThat(text).isNotEqualTo(DISPLACING);
+    assertThatThrownBy(() -> PlanJson.read(text))
+        .isInstanceOf(BadPlanException.class)
+        .hasMessageContaining("found [oldInterior] alone");
+  }
+
+  @Test
+  void refusesABoundaryWithoutACopy() {
+    String text = DISPLACING.replaceFirst("redirect to 0x70000001", "rewind");
+
+    assertThatThrownBy(() -> PlanJson.read(text))
+        .isInstanceOfSatisfying(
+            PlanRefusedException.class, refusal -> assertThat(refusal.rule()).isEqualTo(4));
+  }
 
   @Test
   void writesWhatAPersonCanRead() {
@@ -173,9 +336,11 @@ class PlanJsonTest {
 
   @Test
   void refusesEveryPrefixOfAPlan() {
-    for (int length = 0; length < ONE_BYTE.length(); length++) {
-      String prefix = ONE_BYTE.substring(0, length);
-      assertThatThrownBy(() -> PlanJson.read(prefix)).isInstanceOf(BadPlanException.class);
+    for (String text : List.of(ONE_BYTE, DISPLACING)) {
+      for (int length = 0; length < text.length(); length++) {
+        String prefix = text.substring(0, length);
+        assertThatThrownBy(() -> PlanJson.read(prefix)).isInstanceOf(BadPlanException.class);
+      }
     }
   }
 
@@ -184,7 +349,7 @@ class PlanJsonTest {
     SplittableRandom random = new SplittableRandom(9);
     int refused = 0;
     for (int i = 0; i < 20_000; i++) {
-      StringBuilder text = new StringBuilder(ONE_BYTE);
+      StringBuilder text = new StringBuilder(random.nextBoolean() ? ONE_BYTE : DISPLACING);
       for (int garbled = 1 + random.nextInt(3); garbled > 0; garbled--) {
         text.setCharAt(random.nextInt(text.length()), (char) random.nextInt(128));
       }
@@ -204,25 +369,28 @@ class PlanJsonTest {
       int length = 1 + random.nextInt(15);
       CodeBytes old = code(length, random);
       address += random.nextInt(5_000);
+      Site site = new Site(address, old);
       pokes.add(
           random.nextInt(3) == 0
-              ? new Poke(
-                  new Site(address, old),
-                  length,
-                  old.with(0, CodeBytes.of(0xcc)),
-                  1,
-                  new TrapAction.PassOn())
-              : new Poke(
-                  new Site(address, old),
-                  1 + random.nextInt(length),
-                  code(length, random),
-                  1 + random.nextInt(length),
-                  random.nextBoolean()
-                      ? new TrapAction.Rewind()
-                      : new TrapAction.Redirect(random.nextLong())));
+              ? new Poke(site, length, old.with(0, CodeBytes.of(0xcc)), 1, new TrapAction.PassOn())
+              : anyReplacement(site, random));
       address += length;
     }
     return PatchPlan.of(0xcc, pokes);
+  }
+
+  private static Poke anyReplacement(Site site, SplittableRandom random) {
+    int length = site.length();
+    int oldLength = 1 + random.nextInt(length);
+    List<Boundary> interior =
+        IntStream.range(1, oldLength)
+            .filter(offset -> site.bytes().at(offset) != 0xcc && random.nextInt(4) == 0)
+            .mapToObj(offset -> Boundary.copiedTo(offset, random.nextLong()))
+            .toList();
+    TrapAction action =
+        random.nextBoolean() ? new TrapAction.Rewind() : new TrapAction.Redirect(random.nextLong());
+    CodeBytes fresh = code(length, random);
+    return Poke.displacing(site, oldLength, interior, fresh, 1 + random.nextInt(length), action);
   }
 
   private static CodeBytes code(int length, SplittableRandom random) {

@@ -81,6 +81,52 @@ class PlanTableTest {
             """);
   }
 
+  private static PatchPlan displacing() {
+    return PatchPlan.of(
+        INT3,
+        List.of(
+            Poke.displacing(
+                new Site(0x401ffe, CodeBytes.ofHex("0f 1f 44 00 00 0f 1f 44 00 00 90")),
+                10,
+                List.of(Boundary.copiedTo(5, 0x70000005)),
+                CodeBytes.ofHex("eb 20 cc cc cc cc cc cc cc cc cc"),
+                2,
+                new TrapAction.Redirect(0x70000000))));
+  }
+
+  @Test
+  void showsTheBoundariesInsideAndTheEvacuation() {
+    assertThat(PlanTable.of(displacing(), new NopAndJump()))
+        .isEqualTo(
+            """
+            step  address            old bytes                         new bytes                         reads as              why
+            site  0x401ffe           0f 1f 44 00 00 0f 1f 44 00 00 90  eb 20 cc cc cc cc cc cc cc cc cc  nop => jump 0x402020  who hits the breakpoint goes on at 0x70000000
+                  0x402003           0f 1f 44 00 00                                                      nop                   who stands there goes on at 0x70000005
+            1     0x401ffe           0f                                cc                                breakpoint            breakpoint on the first byte
+            2     0x402003           0f                                cc                                breakpoint            breakpoint on a boundary inside
+            3     core sync                                                                                                    no core can miss a breakpoint
+            4     evacuate 0x401ffe                                                                                            no thread can stand inside
+            5     0x401fff           1f                                20                                breakpoint            all but the first byte
+            6     0x402000           44 00 00 cc 1f 44 00 00 90        cc cc cc cc cc cc cc cc cc        breakpoint            all but the first byte
+            7     core sync                                                                                                    no core can run a stale tail
+            8     0x401ffe           cc                                eb                                jump 0x402020         first byte
+            9     core sync                                                                                                    no core can run a stale breakpoint
+            """);
+  }
+
+  @Test
+  void showsTheBoundariesOfTheNewCodeOnTheWayBack() {
+    assertThat(PlanTable.of(displacing().inverse()))
+        .startsWith(
+            """
+            step  address    old bytes                         new bytes                         why
+            site  0x401ffe   eb 20 cc cc cc cc cc cc cc cc cc  0f 1f 44 00 00 0f 1f 44 00 00 90  who hits the breakpoint goes on at 0x70000000
+                  0x402003                                     0f 1f 44 00 00                    who stands there goes on at 0x70000005
+            1     0x401ffe   eb                                cc                                breakpoint on the first byte
+            2     core sync                                                                      no core can miss a breakpoint
+            """);
+  }
+
   /** Knows two instructions. */
   private static final class NopAndJump implements InstructionDecoder {
     @Override

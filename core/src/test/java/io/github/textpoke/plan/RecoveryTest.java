@@ -10,6 +10,7 @@ import io.github.textpoke.plan.FoundSite.State;
 import io.github.textpoke.plan.Recovery.Goal;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -22,6 +23,14 @@ class RecoveryTest {
       poke(0x2000, "0f 1f 44 00 00", "cc 1f 44 00 00", new TrapAction.PassOn());
   private static final Poke SAME_FIRST_BYTE =
       poke(0x3000, "e8 11 22 33 44", "e8 55 66 77 88", new TrapAction.Rewind());
+  private static final Poke DISPLACING =
+      Poke.displacing(
+          new Site(0x5000, CodeBytes.ofHex("55 48 89 e5 90")),
+          5,
+          List.of(Boundary.copiedTo(1, 0x7001), Boundary.copiedTo(4, 0x7004)),
+          CodeBytes.ofHex("e9 11 22 33 44"),
+          5,
+          new TrapAction.Redirect(0x7000));
   private static final Poke NO_CHANGE = poke(0x4000, "90 90", "90 90", new TrapAction.Rewind());
 
   @ParameterizedTest
@@ -70,6 +79,82 @@ class RecoveryTest {
   @CsvSource({"90 90, OLD", "cc 90, CUT_OFF", "cc cc, FOREIGN"})
   void knowsTheBytesOfAPokeThatChangesNothing(String found, State state) {
     assertThat(stateOf(NO_CHANGE, found)).isEqualTo(state);
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "55 48 89 e5 90, OLD",
+    "e9 11 22 33 44, NEW",
+    "cc 48 89 e5 90, CUT_OFF",
+    "cc cc 89 e5 90, CUT_OFF",
+    "cc cc 89 e5 cc, CUT_OFF",
+    "cc 48 22 e5 cc, CUT_OFF",
+    "cc 11 22 33 44, CUT_OFF",
+    "cc 48 cc e5 90, FOREIGN",
+    "55 cc 89 e5 90, FOREIGN",
+    "e9 11 22 33 cc, FOREIGN",
+    "cc 48 89 e5 91, FOREIGN",
+  })
+  void knowsTheBreakpointsOfInstructionsThatAreDisplaced(String found, State state) {
+    assertThat(stateOf(DISPLACING, found)).isEqualTo(state);
+    assertThat(stateOf(DISPLACING.inverse(), found))
+        .isEqualTo(state == State.OLD ? State.NEW : state == State.NEW ? State.OLD : state);
+  }
+
+  @Test
+  void givesBackTheBreakpointsInsideOneByOneAndTheFirstByteLast() {
+    assertThat(words(recovery(Goal.OLD, List.of(DISPLACING), "cc cc 89 e5 cc")))
+        .containsExactly("sync", "5001: cc -> 48", "5004: cc -> 90", "5000: cc -> 55", "sync");
+    assertThat(words(recovery(Goal.OLD, List.of(DISPLACING), "cc 48 89 e5 cc")))
+        .containsExactly("sync", "5004: cc -> 90", "5000: cc -> 55", "sync");
+  }
+
+  @Test
+  void putsATailOfSeveralInstructionsBackWithoutBreakpointsInside() {
+    assertThat(words(recovery(Goal.OLD, List.of(DISPLACING), "cc 11 89 e5 cc")))
+        .containsExactly(
+            "sync", "5001: 11 89 e5 cc -> 48 89 e5 90", "sync", "5000: cc -> 55", "sync");
+  }
+
+  @Test
+  void evacuatesBeforeItFinishesADisplacement() {
+    assertThat(words(recovery(Goal.NEW, List.of(DISPLACING), "55 48 89 e5 90")))
+        .containsExactly(
+            "5000: 55 -> cc",
+            "5001: 48 -> cc",
+            "5004: 90 -> cc",
+            "sync",
+            "evacuate {5001=7001, 5004=7004}",
+            "5001: cc 89 e5 cc -> 11 22 33 44",
+            "sync",
+            "5000: cc -> e9",
+            "sync");
+  }
+
+  @Test
+  void syncsBeforeItPutsBreakpointsIntoWhatMayBeTheOneInstruction() {
+    assertThat(words(recovery(Goal.NEW, List.of(DISPLACING), "cc 11 22 33 44")))
+        .containsExactly(
+            "sync",
+            "5001: 11 -> cc",
+            "5004: 44 -> cc",
+            "sync",
+            "evacuate {5001=7001, 5004=7004}",
+            "5001: cc 22 33 cc -> 11 22 33 44",
+            "sync",
+            "5000: cc -> e9",
+            "sync");
+    assertThat(words(recovery(Goal.NEW, List.of(DISPLACING), "cc cc 89 e5 cc")))
+        .startsWith("sync", "evacuate {5001=7001, 5004=7004}");
+  }
+
+  @Test
+  void evacuatesOnTheWayBackFromTheWayBack() {
+    assertThat(words(recovery(Goal.OLD, List.of(DISPLACING.inverse()), "55 48 89 e5 90")))
+        .isEqualTo(words(recovery(Goal.NEW, List.of(DISPLACING), "55 48 89 e5 90")));
+    assertThat(words(recovery(Goal.NEW, List.of(DISPLACING.inverse()), "cc 11 22 33 90")))
+        .containsExactly(
+            "sync", "5001: 11 22 33 90 -> 48 89 e5 90", "sync", "5000: cc -> 55", "sync");
   }
 
   @Test
@@ -169,6 +254,11 @@ class RecoveryTest {
   private static String words(Step step) {
     if (step instanceof Step.Write write) {
       return Long.toHexString(write.address()) + ": " + write.expected() + " -> " + write.bytes();
+    }
+    if (step instanceof Step.Evacuate evacuate) {
+      return evacuate.mapping().entrySet().stream()
+          .map(move -> Long.toHexString(move.getKey()) + "=" + Long.toHexString(move.getValue()))
+          .collect(Collectors.joining(", ", "evacuate {", "}"));
     }
     return "sync";
   }

@@ -22,6 +22,7 @@ import io.github.textpoke.PatchException.WrongStateException;
 import io.github.textpoke.Site;
 import io.github.textpoke.fixtures.Fixture;
 import io.github.textpoke.fixtures.RequiresPtrace;
+import io.github.textpoke.plan.Boundary;
 import io.github.textpoke.plan.PatchPlan;
 import io.github.textpoke.plan.Poke;
 import io.github.textpoke.plan.Step;
@@ -331,6 +332,35 @@ class FailuresTest {
                                   1,
                                   new TrapAction.Redirect(fixture.address("repl")))))));
       assertThat(bytesAt(fixture, site)).isEqualTo(NOP5);
+      fixture.assertHealthy();
+    }
+  }
+
+  @Test
+  void severalInstructionsAreNotDisplacedSinceNobodyEvacuatesTheThreads() {
+    try (Fixture fixture = Fixture.start("workers", "--sites", "nop_0");
+        TargetProcess process = TargetProcess.attach(fixture.pid())) {
+      long site = fixture.address("nop_0");
+      long copy = fixture.address("repl");
+      CodeBytes nopAndLea = NOP5.concat(CodeBytes.ofHex("48 8d 47 01"));
+      Poke poke =
+          Poke.displacing(
+              new Site(site, nopAndLea),
+              9,
+              List.of(Boundary.copiedTo(5, copy + 5)),
+              OTHER_NOP5.concat(CodeBytes.filled(4, 0x90)),
+              5,
+              new TrapAction.Redirect(copy));
+      PatchPlan plan = PatchPlan.of(INT3, List.of(poke));
+      for (PatchPlan either : List.of(plan, plan.inverse())) {
+        assertThatExceptionOfType(UnsupportedPlanException.class)
+            .isThrownBy(() -> process.apply(either))
+            .withMessageContaining("can't be displaced in a process yet")
+            .satisfies(
+                refusal -> assertThat(refusal.outcome()).isEqualTo(Outcome.UNTOUCHED));
+      }
+      assertThat(bytesAt(fixture, site)).isEqualTo(NOP5);
+      assertThat(process.patches()).isEmpty();
       fixture.assertHealthy();
     }
   }
