@@ -1,8 +1,9 @@
 package io.github.textpoke.plan;
 
 import com.google.common.collect.ImmutableList;
+import java.util.Optional;
 
-/** Finds the poke whose site holds given bytes, by binary search. Immutable. */
+/** Finds the poke whose site holds given bytes, by binary search. Immutable and thread-safe. */
 public final class PokeIndex {
   private final ImmutableList<Poke> pokes;
 
@@ -32,5 +33,27 @@ public final class PokeIndex {
       }
     }
     return -1;
+  }
+
+  /**
+   * What becomes of a thread that has run the breakpoint at {@code address}: on the first byte of a
+   * site, or on a boundary inside of one. Empty where no breakpoint of these pokes can stand.
+   *
+   * @param address absolute address of the breakpoint, one less than the thread's instruction
+   *     pointer
+   */
+  public Optional<TrapAction> trapActionAt(long address) {
+    int i = holding(address, 1);
+    if (i < 0) {
+      return Optional.empty();
+    }
+    Poke poke = pokes.get(i);
+    if (poke.address() == address) {
+      return Optional.of(poke.trapAction());
+    }
+    return poke.interior().stream()
+        .filter(boundary -> poke.address() + boundary.offset() == address)
+        .map(Boundary::trapAction)
+        .findFirst();
   }
 }

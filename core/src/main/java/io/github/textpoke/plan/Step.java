@@ -41,7 +41,9 @@ public sealed interface Step {
    *       was seen outside stays outside. Without that it guarantees nothing.
    *   <li>Guarantees that no thread stands on a boundary of {@code mapping}, running or not. One
    *       that did goes on at the address in the copy. So does one that has run the breakpoint
-   *       there and whose trap is not taken yet: it stands one byte behind the boundary.
+   *       there and whose trap is not taken yet: its instruction pointer is one byte behind the
+   *       boundary. That may be the next boundary, where the instruction has one byte, so the trap
+   *       of such a thread is taken first, and tells where it stands.
    *   <li>A thread stands where it will go on: at an address that is saved in a signal frame or by
    *       a scheduler of the program's own, as well.
    *   <li>Leaves alone who stands on the first byte.

@@ -78,9 +78,7 @@ public final class PlanKinds {
             "batch of both",
             inTwo,
             replacing(address + length, length, length, length, REWIND),
-            allDisplaced(address + 0x1000, length).inverse(),
-            arming(address + 0x2000, length, PASS_ON),
-            allDisplaced(address + 0x3000, length)));
+            allDisplaced(address + 0x1000, length).inverse()));
     if (length > 2) {
       kinds.add(
           kind(

@@ -356,8 +356,7 @@ class FailuresTest {
         assertThatExceptionOfType(UnsupportedPlanException.class)
             .isThrownBy(() -> process.apply(either))
             .withMessageContaining("can't be displaced in a process yet")
-            .satisfies(
-                refusal -> assertThat(refusal.outcome()).isEqualTo(Outcome.UNTOUCHED));
+            .satisfies(refusal -> assertThat(refusal.outcome()).isEqualTo(Outcome.UNTOUCHED));
       }
       assertThat(bytesAt(fixture, site)).isEqualTo(NOP5);
       assertThat(process.patches()).isEmpty();
