@@ -16,7 +16,8 @@ import io.github.textpoke.Site;
  *       site's first byte only.
  *   <li><b>Displacing</b>: several old instructions become one new one. A thread may stand at each
  *       {@linkplain #oldInterior interior boundary} too; whoever does goes on in an out-of-line
- *       copy, which jumps back behind the site and never into it.
+ *       copy, which jumps back behind the site and never into it. The copy must stay when the plan
+ *       is over, or taken back: a thread may be in it for as long as it likes.
  *   <li><b>Restoring</b>, the inverse of that: one old instruction becomes several. Nobody stands
  *       inside of the old one. The {@linkplain #newInterior boundaries} are needed for the way
  *       back, once threads run the new code.

@@ -284,7 +284,7 @@ public final class Verifier {
     boolean old = sighting.value() == stand.poke().site().bytes().at(offset);
     boolean fresh = sighting.value() == stand.poke().replacement().at(offset);
     boolean breakpoint = sighting.value() == plan.trapByte();
-    if (breakpoint && (i == 0 || !old && !fresh)) {
+    if (breakpoint && (i == 0 || !(old || fresh))) {
       return "breakpoint";
     }
     return old && fresh ? "same" : old ? "old" : fresh ? "new" : "foreign";
