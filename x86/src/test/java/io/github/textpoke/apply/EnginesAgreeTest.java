@@ -33,8 +33,8 @@ class EnginesAgreeTest {
   static final int BLOCKED_RUNNERS = 1;
 
   private static final boolean SOAK = Boolean.getBoolean("soak");
-  private static final int DEEDS = SOAK ? 6_000 : 60;
-  private static final int PAUSED_DEEDS = SOAK ? 4_000 : 40;
+  private static final int DEEDS = SOAK ? 6_000 : 36;
+  private static final int PAUSED_DEEDS = SOAK ? 4_000 : 24;
   private static final int MOST_SITES = 64;
 
   /** Each step is a pause, so that few sites make a long plan. */
