@@ -6,15 +6,18 @@
  *   --threads N     threads in each of these calls (default 1)
  *   --workers N     threads that call the site meanwhile (default 0)
  *   --in-main NAME  the only thread makes the call; no workers, no other calls
+ *   --registered    registers the program for core syncs, once the threads are blocked
  *
  * Counters: blocked: threads that are in their call when the program is ready; eintr, returned: how
- * many calls came back with EINTR, or otherwise; calls, results_old, results_new, wrong of workers.
+ * many calls came back with EINTR, or otherwise; register_ns: how long the registration took;
+ * calls, results_old, results_new, wrong of workers.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/aio_abi.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -326,13 +329,28 @@ static void await_blocked(const struct blocker *blocker) {
   add(blocked, 1);
 }
 
+static uint64_t nanos(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * UINT64_C(1000000000) + now.tv_nsec;
+}
+
+static void register_core_syncs(counter *taken) {
+  uint64_t start = nanos();
+  must(syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0),
+       "membarrier");
+  add(taken, nanos() - start);
+}
+
 int main(int argc, char **argv) {
   fixture_init(argc, argv);
   const char *in_main = option_text("--in-main", NULL);
   const char *list = option_text("--calls", NULL);
   long threads = option_number("--threads", 1);
   long workers = option_number("--workers", 0);
+  bool registered = option_flag("--registered");
   options_done();
+  counter *register_ns = new_counter("register_ns", 0);
   blocked = new_counter("blocked", 0);
   eintr = new_counter("eintr", 0);
   returned = new_counter("returned", 0);
@@ -366,6 +384,7 @@ int main(int argc, char **argv) {
     start_thread(block, &blockers[i]);
   }
   for (long i = 0; i < count * threads; i++) await_blocked(&blockers[i]);
+  if (registered) register_core_syncs(register_ns);
   start_workers(workers);
   ready();
   serve(NULL);

@@ -14,6 +14,7 @@ import io.github.textpoke.process.MemoryMap;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Supplier;
 
 /**
  * Lays a plan out in a session's memory, as the poker reads it. Writes to neighbouring sites become
@@ -29,7 +30,7 @@ final class PlanLayout {
 
   private final SharedMemory memory;
   private final long base;
-  private final MemoryMap map;
+  private final Supplier<MemoryMap> map;
   private int next;
   private int runs;
   private int writes;
@@ -38,9 +39,9 @@ final class PlanLayout {
   /**
    * @param base where the target sees the memory
    * @param next offset of the first free byte
-   * @param map the target's mappings
+   * @param map the target's mappings; asked for where writes may become runs
    */
-  PlanLayout(SharedMemory memory, long base, int next, MemoryMap map) {
+  PlanLayout(SharedMemory memory, long base, int next, Supplier<MemoryMap> map) {
     this.memory = memory;
     this.base = base;
     this.next = next;
@@ -192,7 +193,7 @@ final class PlanLayout {
           || end(write) - start > SessionLayout.IMAGE_SIZE) {
         return end;
       }
-      mapping = mapping.isPresent() ? mapping : map.at(start);
+      mapping = mapping.isPresent() ? mapping : map.get().at(start);
       if (mapping.isEmpty() || !mapping.get().contains(end(write) - 1)) {
         return end;
       }

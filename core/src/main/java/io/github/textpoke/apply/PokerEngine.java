@@ -1,5 +1,6 @@
 package io.github.textpoke.apply;
 
+import com.google.common.base.Suppliers;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException;
 import io.github.textpoke.PatchException.CodeChangedException;
@@ -299,7 +300,9 @@ final class PokerEngine implements Engine {
       if (now.next + size > now.memory.size()) {
         return null;
       }
-      PlanLayout layout = new PlanLayout(now.memory, now.base, now.next, MemoryMap.read(pid));
+      PlanLayout layout =
+          new PlanLayout(
+              now.memory, now.base, now.next, Suppliers.memoize(() -> MemoryMap.read(pid)));
       int header = layout.put(plan, interference.pauses());
       now.next = layout.next();
       where = new Laid(now.base + header, layout.remark());

@@ -120,13 +120,15 @@ final class PokerStart {
       NativeBytes beginning = new NativeBytes(SessionLayout.SCRATCH);
       fill(beginning, size, status);
       for (int attempt = 1; ; attempt++) {
-        boolean wantsLedger = ledgerSize > 0 || TargetLedger.segments(pid).isEmpty();
+        // Read once: where there are thousands of threads it has thousands of lines.
+        MemoryMap map = MemoryMap.read(pid);
+        boolean wantsLedger = ledgerSize > 0 || TargetLedger.segments(map).isEmpty();
         SafeBorrower.Borrowed borrowed =
             borrower.borrow(
                 pid,
                 options.patience(),
-                syscallInstruction(memory),
-                knownCode(memory),
+                syscallInstruction(memory, map),
+                knownCode(memory, map),
                 wantsLedger ? Math.max(ledgerSize, LEDGER_SIZE) : 0,
                 size,
                 beginning);
@@ -228,7 +230,11 @@ final class PokerStart {
   }
 
   private long syscallInstruction(ProcMem memory) {
-    long address = Preflight.of(pid).syscallInstruction();
+    return syscallInstruction(memory, MemoryMap.read(pid));
+  }
+
+  private long syscallInstruction(ProcMem memory, MemoryMap map) {
+    long address = Preflight.of(pid).syscallInstruction(map);
     if (memory.read(address, 2) == null) {
       throw new TargetExecedException(pid);
     }
@@ -241,10 +247,11 @@ final class PokerStart {
     long base;
     SharedMemory shared;
     try (TargetMappings mappings = new TargetMappings(pid, helper, memory)) {
-      if (ledgerSize > 0 || TargetLedger.segments(pid).isEmpty()) {
+      MemoryMap map = MemoryMap.read(pid);
+      if (ledgerSize > 0 || TargetLedger.segments(map).isEmpty()) {
         mappings.mapLedger(Math.max(ledgerSize, LEDGER_SIZE));
       }
-      code = code(mappings, memory);
+      code = code(mappings, memory, map);
       int fd = mappings.file(SESSION);
       shared = SharedMemory.map(mappings.path(fd), size);
       base =
@@ -269,8 +276,8 @@ final class PokerStart {
   }
 
   /** Maps the code, unless it is there from an earlier session: it is never unmapped. */
-  private long code(TargetMappings mappings, ProcMem memory) {
-    long known = knownCode(memory);
+  private long code(TargetMappings mappings, ProcMem memory, MemoryMap map) {
+    long known = knownCode(memory, map);
     if (known != 0) {
       return known;
     }
@@ -286,9 +293,9 @@ final class PokerStart {
   }
 
   /** Where our code is mapped already; 0: nowhere. */
-  private long knownCode(ProcMem memory) {
+  private long knownCode(ProcMem memory, MemoryMap map) {
     CodeBytes code = program.code();
-    return MemoryMap.read(pid).mappings().stream()
+    return map.mappings().stream()
         .filter(mapping -> mapping.path().equals("/memfd:" + CODE) && mapping.executable())
         .filter(mapping -> stands(code, memory.read(mapping.start(), code.length())))
         .mapToLong(Mapping::start)

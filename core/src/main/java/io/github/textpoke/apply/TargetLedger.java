@@ -39,7 +39,12 @@ final class TargetLedger implements LedgerMemory, AutoCloseable {
 
   /** The segments of a process's ledger; none where nobody has patched it. */
   static ImmutableList<LedgerSegment> segments(int pid) {
-    return MemoryMap.read(pid).mappings().stream()
+    return segments(MemoryMap.read(pid));
+  }
+
+  /** As above, in its mappings. */
+  static ImmutableList<LedgerSegment> segments(MemoryMap map) {
+    return map.mappings().stream()
         .filter(mapping -> mapping.path().equals("/memfd:" + NAME))
         .filter(mapping -> mapping.writable() && !mapping.shared())
         .map(mapping -> new LedgerSegment(mapping.start(), mapping.end()))

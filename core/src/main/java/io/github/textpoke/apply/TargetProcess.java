@@ -54,8 +54,11 @@ public final class TargetProcess implements AutoCloseable {
   private final Interference interference;
   private final Preflight preflight;
   private final ProcMemReader reader;
-  private MemoryMap map;
-  private SiteResolver resolver;
+
+  /** Of {@link #map}, as it was read last; null: nobody has asked for it. */
+  private @Nullable SiteResolver resolver;
+
+  private @Nullable MemoryMap map;
   private final TargetLedger ledger;
 
   /** Those of this handle. */
@@ -85,8 +88,6 @@ public final class TargetProcess implements AutoCloseable {
     preflight.checkKind();
     this.reader = new ProcMemReader(pid);
     this.ledger = new TargetLedger(pid);
-    this.map = MemoryMap.read(pid);
-    this.resolver = new SiteResolver(pid, map, reader);
     this.engines =
         new Engines(pid, options, interference, TRAP_BYTE, this::checkTarget, () -> leaving);
   }
@@ -220,11 +221,14 @@ public final class TargetProcess implements AutoCloseable {
   /** Finds symbols and describes addresses, in the objects that are loaded now. Not thread-safe. */
   public synchronized SiteResolver resolver() {
     MemoryMap now = MemoryMap.read(pid);
-    if (!now.equals(map)) {
-      map = now;
-      resolver = new SiteResolver(pid, now, reader);
+    SiteResolver known = resolver;
+    if (known != null && now.equals(map)) {
+      return known;
     }
-    return resolver;
+    SiteResolver made = new SiteResolver(pid, now, reader);
+    map = now;
+    resolver = made;
+    return made;
   }
 
   /**

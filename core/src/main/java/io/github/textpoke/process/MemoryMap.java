@@ -1,7 +1,5 @@
 package io.github.textpoke.process;
 
-import static com.google.common.base.Preconditions.checkArgument;
-
 import com.google.common.collect.ImmutableList;
 import io.github.textpoke.PatchException.AccessDeniedException;
 import io.github.textpoke.PatchException.NoSuchProcessException;
@@ -24,11 +22,7 @@ import java.util.regex.Pattern;
  */
 public record MemoryMap(ImmutableList<Mapping> mappings) {
   private static final long PAGE = 4096;
-  private static final String DELETED = " (deleted)";
-  private static final Pattern LINE =
-      Pattern.compile(
-          "([0-9a-f]{1,16})-([0-9a-f]{1,16}) ([r-])([w-])([x-])([sp]) ([0-9a-f]{1,16})"
-              + " ([0-9a-f]+:[0-9a-f]+) ([0-9]{1,20}) *(.*)");
+  private static final Pattern LINE = Pattern.compile("[0-9a-f]{1,16}-[0-9a-f]{1,16} .*");
   private static final Pattern PAGE_SIZE = Pattern.compile("KernelPageSize: *([0-9]+) kB");
 
   /**
@@ -47,35 +41,7 @@ public record MemoryMap(ImmutableList<Mapping> mappings) {
    * @throws IllegalArgumentException if a line is none of that file
    */
   public static MemoryMap parse(String text) {
-    return new MemoryMap(
-        text.lines().map(MemoryMap::parseLine).collect(ImmutableList.toImmutableList()));
-  }
-
-  private static Mapping parseLine(String line) {
-    Matcher matcher = LINE.matcher(line);
-    checkArgument(matcher.matches(), "no line of /proc/PID/maps: %s", line);
-    String path = matcher.group(10);
-    boolean deleted = path.endsWith(DELETED);
-    if (deleted) {
-      path = path.substring(0, path.length() - DELETED.length());
-    }
-    return new Mapping(
-        hex(matcher.group(1)),
-        hex(matcher.group(2)),
-        matcher.group(3).equals("r"),
-        matcher.group(4).equals("w"),
-        matcher.group(5).equals("x"),
-        matcher.group(6).equals("s"),
-        hex(matcher.group(7)),
-        matcher.group(8),
-        Long.parseUnsignedLong(matcher.group(9)),
-        // The kernel escapes line feeds in names, and nothing else.
-        path.replace("\\012", "\n"),
-        deleted);
-  }
-
-  private static long hex(String digits) {
-    return Long.parseUnsignedLong(digits, 16);
+    return new MapsText(text).parse();
   }
 
   /** The mapping that holds the absolute {@code address}. */
@@ -131,7 +97,7 @@ public record MemoryMap(ImmutableList<Mapping> mappings) {
     for (String line : ProcText.read(pid, "smaps").lines().toList()) {
       Matcher size = PAGE_SIZE.matcher(line);
       if (LINE.matcher(line).matches()) {
-        inside = parseLine(line).contains(address);
+        inside = parse(line).at(address).isPresent();
       } else if (inside && size.matches()) {
         return Long.parseLong(size.group(1)) * 1024;
       }

@@ -201,7 +201,16 @@ public final class Preflight {
 
   /** An existing {@code syscall} instruction: the vDSO has one, and nobody patches it. */
   public long syscallInstruction() {
-    return SyscallInstruction.find(pid);
+    return syscallInstruction(MemoryMap.read(pid));
+  }
+
+  /**
+   * As {@link #syscallInstruction()}.
+   *
+   * @param map of the process, read just now
+   */
+  public long syscallInstruction(MemoryMap map) {
+    return SyscallInstruction.find(pid, map);
   }
 
   /**

@@ -14,8 +14,8 @@ final class SyscallInstruction {
    *
    * @throws UnsupportedTargetException if the process has no vDSO, or none is there
    */
-  static long find(int pid) {
-    for (Mapping mapping : MemoryMap.read(pid).mappings()) {
+  static long find(int pid, MemoryMap map) {
+    for (Mapping mapping : map.mappings()) {
       if (mapping.path().equals("[vdso]")) {
         byte[] code = read(pid, mapping.start(), (int) (mapping.end() - mapping.start()));
         for (int i = 0; i + 1 < code.length; i++) {

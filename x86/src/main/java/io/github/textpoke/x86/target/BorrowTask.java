@@ -74,6 +74,7 @@ final class BorrowTask {
 
   private final Emitter emitter;
   private final ProcFiles files;
+  private final Routine descriptor;
   private final Slot thread = new Slot(THREAD, 8);
   private final Slot helper = new Slot(HELPER, 8);
   private final Slot memory;
@@ -90,6 +91,7 @@ final class BorrowTask {
   private BorrowTask(Emitter emitter) {
     this.emitter = emitter;
     files = new ProcFiles(emitter, PROC_SCRATCH);
+    descriptor = files.descriptor();
     memory = emitter.variable();
     born = emitter.variable();
     groupStopped = emitter.variable();
@@ -603,7 +605,7 @@ final class BorrowTask {
     emitter.system(
         Sys.PWRITE64, memory, new Place(NAMES + name * NAME_SIZE), Value.of(NAME_SIZE), scratch);
     helperCall(fd, step, Sys.MEMFD_CREATE, scratch, Value.of(Sys.MFD_CLOEXEC));
-    emitter.run(files.descriptor, helper, fd);
+    emitter.run(descriptor, helper, fd);
     emitter.set(ours, files.open.of(Value.of(Sys.O_RDWR | Sys.O_CLOEXEC)));
     emitter.when(ours.isLess(0), () -> emitter.give(ours));
   }

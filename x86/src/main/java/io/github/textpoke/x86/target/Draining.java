@@ -22,7 +22,7 @@ final class Draining {
   final Routine awaitEvent;
 
   private final Emitter emitter;
-  private final ProcFiles files;
+  private final ThreadFiles files;
   private final Threads threads;
   private final Events events;
   private final Seizing seizing;
@@ -31,7 +31,7 @@ final class Draining {
   Draining(
       Emitter emitter,
       Shared shared,
-      ProcFiles files,
+      ThreadFiles files,
       Threads threads,
       Events events,
       Seizing seizing,
@@ -70,8 +70,7 @@ final class Draining {
         "whether a thread is in no system call, or in one that makes a child",
         ImmutableList.of(tid),
         () -> {
-          emitter.run(files.taskPath, tid, ProcFiles.word("/syscall"));
-          emitter.when(files.read.of().is(0), () -> emitter.give(0));
+          emitter.when(files.read.of(tid, ProcFiles.word("/syscall")).is(0), () -> emitter.give(0));
           emitter.note("'running', or a number, -1 outside of any call");
           emitter.when(
               Emitter.either(files.text.byteAt(0).is('r'), files.text.byteAt(0).is('-')),
@@ -91,8 +90,7 @@ final class Draining {
         "whether a thread is blocked in a system call",
         ImmutableList.of(tid),
         () -> {
-          emitter.run(files.taskPath, tid, ProcFiles.word("/syscall"));
-          emitter.when(files.read.of().is(0), () -> emitter.give(0));
+          emitter.when(files.read.of(tid, ProcFiles.word("/syscall")).is(0), () -> emitter.give(0));
           emitter.when(
               Emitter.both(
                   files.text.byteAt(0).isGreater('0' - 1), files.text.byteAt(0).isLess('9' + 1)),

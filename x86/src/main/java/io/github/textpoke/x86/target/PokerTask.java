@@ -37,6 +37,7 @@ import io.github.textpoke.x86.target.Value.Slot;
 final class PokerTask {
   private static final Place ACTION = new Place(SCRATCH + 0x660);
   private static final Slot SET = new Slot(SCRATCH + 0x620, 8);
+  private static final int FILES_SCRATCH = SCRATCH + 0x7a0;
   private static final long TAKEN_SIGNALS =
       1L << Sys.SIGSEGV - 1 | 1L << Sys.SIGBUS - 1 | 1L << Sys.SIGALRM - 1;
   private static final long NAMED_NANOS = 1_000_000;
@@ -51,6 +52,7 @@ final class PokerTask {
   private final Shared shared;
   private final Leaves leaves;
   private final ProcFiles files;
+  private final ThreadFiles threadFiles;
   private final Threads threads;
   private final SigtrapHandler handler;
   private final Events events;
@@ -67,13 +69,15 @@ final class PokerTask {
     this.assembler = assembler;
     this.shared = shared;
     leaves = new Leaves(emitter, assembler);
-    files = new ProcFiles(emitter, SCRATCH + 0x7a0);
+    files = new ProcFiles(emitter, FILES_SCRATCH);
+    threadFiles =
+        new ThreadFiles(emitter, assembler, files, FILES_SCRATCH + ProcFiles.SCRATCH_SIZE);
     threads = new Threads(emitter, leaves);
     handler = new SigtrapHandler(emitter, shared);
     events = new Events(emitter, shared, leaves, threads, handler, files);
-    seizing = new Seizing(emitter, shared, files, threads, events);
+    seizing = new Seizing(emitter, shared, files, threadFiles, threads, events);
     plans = new Plans(emitter, shared, leaves, events);
-    draining = new Draining(emitter, shared, files, threads, events, seizing, plans);
+    draining = new Draining(emitter, shared, threadFiles, threads, events, seizing, plans);
     request = emitter.variable();
     last = emitter.variable();
     index = emitter.variable();
@@ -148,7 +152,7 @@ final class PokerTask {
           action(Sys.SIGCHLD);
           emitter.set(events.target, Emitter.call(Sys.GETPPID));
           emitter.set(events.self, Emitter.call(Sys.GETPID));
-          emitter.set(threads.size, 0);
+          threads.forgetAll();
           emitter.set(events.gone, 0);
           emitter.set(events.execed, 0);
           emitter.set(request, Shared.REQUEST);
@@ -174,7 +178,7 @@ final class PokerTask {
    * for. Where they differ, they name strangers.
    */
   private Routine isOurProc() {
-    Place link = files.text;
+    Place link = threadFiles.text;
     return emitter.routine(
         "isOurProc",
         "whether /proc shows this very process, and our parent is the target",
@@ -186,7 +190,8 @@ final class PokerTask {
           emitter.set(last, Emitter.call(Sys.READLINK, link, link.plus(16), Value.of(LINK_SIZE)));
           emitter.when(last.isLess(1), () -> emitter.give(0));
           emitter.store(link.plus(last), 16, 1, Value.of(0));
-          emitter.when(files.number.of(link.plus(16)).isNot(events.self), () -> emitter.give(0));
+          emitter.when(
+              threadFiles.number.of(link.plus(16)).isNot(events.self), () -> emitter.give(0));
           emitter.when(
               Emitter.call(Sys.KCMP, events.self, events.target, Value.of(Sys.KCMP_VM)).is(0),
               () -> emitter.give(1));

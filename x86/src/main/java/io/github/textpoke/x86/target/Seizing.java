@@ -32,6 +32,9 @@ final class Seizing {
 
   private static final int STRAGGLER_ATTEMPTS = 10;
 
+  /** So many threads are seized between two looks at what has happened; a power of two. */
+  private static final int BETWEEN_EVENTS = 16;
+
   /** After so long, seizing one thread may be stuck. */
   private static final int STUCK_MICROS = 20_000;
 
@@ -64,11 +67,15 @@ final class Seizing {
   private final Emitter emitter;
   private final Shared shared;
   private final ProcFiles files;
+  private final ThreadFiles threadFiles;
   private final Threads threads;
   private final Events events;
 
   /** Threads of the kernel's that run in the process's name, and never its code. */
   private final Slot untraceable;
+
+  /** Whether the handler has reaped threads, which the table still holds. */
+  private final Slot reaped;
 
   private final Slot seizedAt;
   private final Slot thread;
@@ -78,14 +85,22 @@ final class Seizing {
   private final Routine seizeOne;
   private final Routine pass;
 
-  Seizing(Emitter emitter, Shared shared, ProcFiles files, Threads threads, Events events) {
+  Seizing(
+      Emitter emitter,
+      Shared shared,
+      ProcFiles files,
+      ThreadFiles threadFiles,
+      Threads threads,
+      Events events) {
     this.emitter = emitter;
     this.shared = shared;
     this.files = files;
+    this.threadFiles = threadFiles;
     this.threads = threads;
     this.events = events;
     problem = emitter.variable();
     untraceable = emitter.variable();
+    reaped = emitter.variable();
     seizedAt = emitter.variable();
     thread = emitter.variable();
     flags = emitter.variable();
@@ -101,8 +116,12 @@ final class Seizing {
     refresh = refresh(emitter.variable(), emitter.variable());
   }
 
+  private Value readStat(Value tid) {
+    return threadFiles.read.of(tid, ProcFiles.word("/stat"));
+  }
+
   private Value stat(int field) {
-    return files.number.of(files.field.of(Value.of(field)));
+    return threadFiles.number.of(threadFiles.field.of(Value.of(field)));
   }
 
   private Routine isDead(Slot tid, Slot state) {
@@ -111,9 +130,8 @@ final class Seizing {
         "whether a thread has ended; reads its stat file",
         ImmutableList.of(tid),
         () -> {
-          emitter.run(files.taskPath, tid, ProcFiles.word("/stat"));
-          emitter.when(files.read.of().is(0), () -> emitter.give(1));
-          emitter.set(state, files.field.of(Value.of(STAT_STATE)).byteAt(0));
+          emitter.when(readStat(tid).is(0), () -> emitter.give(1));
+          emitter.set(state, threadFiles.field.of(Value.of(STAT_STATE)).byteAt(0));
           emitter.when(Emitter.either(state.is('Z'), state.is('X')), () -> emitter.give(1));
         });
   }
@@ -134,11 +152,13 @@ final class Seizing {
         "what a thread blocks: an int3 takes it away",
         ImmutableList.of(entry),
         () -> {
-          emitter.when(isDead.of(Threads.tid(entry)).isNot(0), () -> emitter.give(0));
+          emitter.when(readStat(Threads.tid(entry)).is(0), () -> emitter.give(0));
           emitter.set(blocked, stat(STAT_BLOCKED));
           threads.setMask(entry, blocked);
           emitter.when(
-              Emitter.both(blocked.has(SIGTRAP_BIT), stat(STAT_PENDING).has(SIGTRAP_BIT)),
+              Emitter.both(
+                  Emitter.both(blocked.has(SIGTRAP_BIT), stat(STAT_PENDING).has(SIGTRAP_BIT)),
+                  isDead.of(Threads.tid(entry)).is(0)),
               () -> fail(Value.of(RESULT_SIGTRAP_PENDING)));
         });
   }
@@ -185,18 +205,18 @@ final class Seizing {
           emitter.note("threads of io_uring and vhost refuse ptrace, and run none of the code");
           emitter.when(
               Emitter.either(
-                  files.find.of(ProcFiles.word(" (iou-wr")).isNot(0),
+                  threadFiles.find.of(ProcFiles.word(" (iou-wr")).isNot(0),
                   Emitter.either(
-                      files.find.of(ProcFiles.word(" (iou-sq")).isNot(0),
-                      files.find.of(ProcFiles.word(" (vhost-")).isNot(0))),
+                      threadFiles.find.of(ProcFiles.word(" (iou-sq")).isNot(0),
+                      threadFiles.find.of(ProcFiles.word(" (vhost-")).isNot(0))),
               () -> {
                 emitter.add(untraceable, 1);
                 emitter.give(0);
               });
-          emitter.run(files.taskPath, thread, ProcFiles.word("/status"));
-          emitter.when(files.read.of().is(0), () -> emitter.give(0));
-          emitter.set(tracer, files.find.of(ProcFiles.word("cerPid:\t")));
-          emitter.when(tracer.isNot(0), () -> emitter.set(tracer, files.number.of(tracer)));
+          emitter.when(
+              threadFiles.read.of(thread, ProcFiles.word("/status")).is(0), () -> emitter.give(0));
+          emitter.set(tracer, threadFiles.find.of(ProcFiles.word("cerPid:\t")));
+          emitter.when(tracer.isNot(0), () -> emitter.set(tracer, threadFiles.number.of(tracer)));
           emitter.when(tracer.is(events.self), () -> emitter.give(0));
           emitter.when(
               tracer.is(0),
@@ -231,6 +251,7 @@ final class Seizing {
                       Value.of(Sys.WEXITED | Sys.WNOHANG | Sys.WALL),
                       Value.of(0));
                   emitter.when(found.is(0), () -> emitter.give(0));
+                  emitter.set(reaped, 1);
                 }));
   }
 
@@ -241,6 +262,12 @@ final class Seizing {
       emitter.set(new Slot(TIMER + offset + 8, 8), micros);
     }
     emitter.system(Sys.SETITIMER, Value.of(Sys.ITIMER_REAL), new Place(TIMER), Value.of(0));
+  }
+
+  /** Opens the list of a process's threads. */
+  private Value listOf(Value process) {
+    emitter.run(files.path, process, ProcFiles.word("/task"));
+    return files.open.of(Value.of(Sys.O_RDONLY | Sys.O_DIRECTORY | Sys.O_CLOEXEC));
   }
 
   private Routine pass(Slot process) {
@@ -254,8 +281,7 @@ final class Seizing {
         () -> {
           emitter.set(found, 0);
           emitter.set(untraceable, 0);
-          emitter.run(files.path, process, ProcFiles.word("/task"));
-          emitter.set(fd, files.open.of(Value.of(Sys.O_RDONLY | Sys.O_DIRECTORY | Sys.O_CLOEXEC)));
+          emitter.set(fd, listOf(process));
           emitter.when(
               fd.isLess(0),
               () -> {
@@ -280,14 +306,16 @@ final class Seizing {
                       emitter.when(
                           at.byteAt(Sys.ENTRY_NAME).isGreater('/'),
                           () -> {
-                            emitter.set(thread, files.number.of(at.plus(Sys.ENTRY_NAME)));
-                            emitter.note("to take events costs a look at every thread");
+                            emitter.set(thread, threadFiles.number.of(at.plus(Sys.ENTRY_NAME)));
                             emitter.when(
                                 threads.find.of(thread).is(0),
                                 () -> {
                                   emitter.note(
-                                      "an exec waits until we have reaped those that it ends");
-                                  emitter.run(events.takeAll);
+                                      "an exec waits until we have reaped those that it ends;"
+                                          + " but to take events is a look at every thread");
+                                  emitter.when(
+                                      threads.size.hasNo(BETWEEN_EVENTS - 1),
+                                      () -> emitter.run(events.takeAll));
                                   emitter.run(seizeOne);
                                 });
                           });
@@ -322,6 +350,8 @@ final class Seizing {
         ImmutableList.of(),
         () -> {
           emitter.set(problem, 0);
+          emitter.set(reaped, 0);
+          emitter.set(files.directory, listOf(events.target));
           emitter.run(seizeProcess, events.target, Value.of(0));
           emitter.set(seizedAt, shared.now.of());
           emitter.give(problem);
@@ -336,12 +366,13 @@ final class Seizing {
         () -> {
           emitter.when(
               shared.now.of().minus(seizedAt).isGreater(YOUNG_NANOS), () -> emitter.give(0));
+          emitter.note("the list need not be read anew where the count is right");
+          emitter.set(found, untraceable.or(reaped));
           emitter.set(attempt, STRAGGLER_ATTEMPTS);
           emitter.loopWhile(
               attempt.isGreater(0),
               () -> {
                 emitter.set(attempt, attempt.minus(1));
-                emitter.run(pass, events.target, Value.of(0));
                 emitter.run(events.takeAll);
                 emitter.when(isDead.of(events.target).isNot(0), () -> emitter.give(0));
                 emitter.when(
@@ -355,6 +386,7 @@ final class Seizing {
                             .minus(untraceable)
                             .isLess(2)),
                     () -> emitter.give(0));
+                emitter.run(pass, events.target, Value.of(0));
               });
         });
   }

@@ -6,7 +6,6 @@ package io.github.textpoke.x86.target;
  */
 final class Sys {
   static final int READ = 0;
-  static final int OPEN = 2;
   static final int CLOSE = 3;
   static final int MMAP = 9;
   static final int MUNMAP = 11;
@@ -39,6 +38,7 @@ final class Sys {
   static final int EXIT_GROUP = 231;
   static final int TGKILL = 234;
   static final int WAITID = 247;
+  static final int OPENAT = 257;
   static final int KCMP = 312;
   static final int MEMFD_CREATE = 319;
   static final int MEMBARRIER = 324;

@@ -60,11 +60,19 @@ final class Threads {
   private final Slot entry;
   private final Slot index;
 
+  /** Threads are looked for in the order in which they were added: from the last one on. */
+  private final Slot last;
+
+  /** No thread has a greater id. */
+  private final Slot highest;
+
   Threads(Emitter emitter, Leaves leaves) {
     this.emitter = emitter;
     size = emitter.variable();
     entry = emitter.variable();
     index = emitter.variable();
+    last = emitter.variable();
+    highest = emitter.variable();
     Slot wanted = emitter.variable();
     Slot added = emitter.variable();
     Slot addedFlags = emitter.variable();
@@ -76,7 +84,15 @@ final class Threads {
             "findThread",
             "a thread's entry",
             ImmutableList.of(wanted),
-            () -> emitter.give(leaves.find.of(wanted, new Place(TRACEES), end())));
+            () -> {
+              emitter.when(wanted.isGreater(highest), () -> emitter.give(0));
+              emitter.set(entry, leaves.find.of(wanted, last, end()));
+              emitter.when(
+                  entry.is(0),
+                  () -> emitter.set(entry, leaves.find.of(wanted, new Place(TRACEES), end())));
+              emitter.when(entry.isNot(0), () -> emitter.set(last, entry));
+              emitter.give(entry);
+            });
     add =
         emitter.routine(
             "addThread",
@@ -90,6 +106,7 @@ final class Threads {
                     emitter.when(size.is(TRACEE_CAPACITY), () -> emitter.give(0));
                     emitter.set(entry, end());
                     emitter.add(size, 1);
+                    emitter.when(added.isGreater(highest), () -> emitter.set(highest, added));
                   });
               emitter.store(entry, TRACEE_TID, 4, added);
               emitter.store(entry, TRACEE_FLAGS, 4, addedFlags);
@@ -129,6 +146,13 @@ final class Threads {
                           () -> emitter.add(sum, 1)));
               emitter.give(sum);
             });
+  }
+
+  /** Begins with none. */
+  void forgetAll() {
+    emitter.set(size, 0);
+    emitter.set(highest, 0);
+    emitter.set(last, new Place(TRACEES));
   }
 
   private Value end() {

@@ -20,7 +20,7 @@ final class SysTest {
   private static final ImmutableSet<String> SYSTEM_CALLS =
       ImmutableSet.of(
           "READ",
-          "OPEN",
+          "OPENAT",
           "CLOSE",
           "MUNMAP",
           "RT_SIGACTION",
