@@ -2,7 +2,6 @@ package io.github.textpoke.benchmarks;
 
 import io.github.textpoke.apply.AttachOptions;
 import io.github.textpoke.apply.AttachOptions.EngineChoice;
-import io.github.textpoke.apply.Patch;
 import io.github.textpoke.apply.TargetProcess;
 import io.github.textpoke.fixtures.Fixture;
 import io.github.textpoke.plan.PatchPlan;
@@ -126,7 +125,7 @@ public final class Sleepers {
           Sites.jump(X86Planner.create(), fixture.address("site"), fixture.address("repl"));
       List<Visit> visits = new ArrayList<>();
       for (int i = 0; i < VISITS; i++) {
-        visits.add(visit(fixture.pid(), engine, plan));
+        visits.add(visit(fixture.pid(), engine, plan, i % 2 == 0));
       }
       Sites.assertHealthy(fixture, 0);
       return new Stay(fixture.counter("register_ns") / 1e6, visits);
@@ -134,18 +133,17 @@ public final class Sleepers {
   }
 
   /** Pokes to and fro, one way each visit. */
-  private static Visit visit(int pid, EngineChoice engine, PatchPlan plan) {
+  private static Visit visit(int pid, EngineChoice engine, PatchPlan plan, boolean forth) {
     AttachOptions options = AttachOptions.DEFAULT.withEngine(engine);
     long start = System.nanoTime();
     long attached;
     long poked;
     try (TargetProcess process = TargetProcess.attach(pid, options)) {
       attached = System.nanoTime();
-      List<Patch> standing = process.patches();
-      if (standing.isEmpty()) {
+      if (forth) {
         process.apply(plan);
       } else {
-        standing.get(0).revert();
+        process.patches().get(0).revert();
       }
       poked = System.nanoTime();
     }

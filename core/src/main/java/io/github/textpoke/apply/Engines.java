@@ -4,6 +4,7 @@ import io.github.textpoke.PatchException.AlreadyTracedException;
 import io.github.textpoke.PatchException.UnsupportedTargetException;
 import io.github.textpoke.apply.AttachOptions.EngineChoice;
 import io.github.textpoke.apply.internal.PokerProgram;
+import io.github.textpoke.process.MemoryMap;
 import java.util.ServiceLoader;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
@@ -33,14 +34,15 @@ final class Engines implements Engine {
   private @Nullable String why;
 
   /**
-   * @param beforeStart checks the target, before anything of ours comes into it
+   * @param beforeStart checks the target, as it is mapped now, before anything of ours comes into
+   *     it
    */
   Engines(
       int pid,
       AttachOptions options,
       Interference interference,
       int trapByte,
-      Runnable beforeStart,
+      Consumer<MemoryMap> beforeStart,
       BooleanSupplier leaving) {
     this.pid = pid;
     this.options = options;
@@ -48,7 +50,7 @@ final class Engines implements Engine {
     this.stepwise =
         new StepwiseStay(
             () -> {
-              beforeStart.run();
+              beforeStart.accept(MemoryMap.read(pid));
               return Session.of(pid, options, trapByte, interference);
             },
             leaving);
@@ -63,10 +65,11 @@ final class Engines implements Engine {
               options,
               interference,
               (ledgerSize, lease) -> {
-                beforeStart.run();
+                MemoryMap map = MemoryMap.read(pid);
+                beforeStart.accept(map);
                 return new PokerStart(
                         pid, options, program, interference, trapByte, ledgerSize, lease)
-                    .start();
+                    .start(map);
               },
               leaving);
       why = options.engine() == EngineChoice.STEPWISE ? "it was not asked for" : null;

@@ -92,12 +92,16 @@ final class PokerStart {
     return lease.compareTo(LONG) > 0 ? lease : lease.multipliedBy(LONGER);
   }
 
-  /** Does it. */
-  PokerSession start() {
+  /**
+   * Does it.
+   *
+   * @param map of the target, read just now: where there are thousands of threads it is long
+   */
+  PokerSession start(MemoryMap map) {
     ProcStatus status = ProcStatus.read(pid);
     SafeBorrower borrower = SafeBorrower.of(program);
     if (borrower != null && status != null && SafeBorrower.canBorrowFrom(status)) {
-      return startSafely(borrower, status);
+      return startSafely(borrower, status, map);
     }
     return startFromHere();
   }
@@ -111,7 +115,7 @@ final class PokerStart {
   }
 
   /** By a process that shares our memory, but not our fate. */
-  private PokerSession startSafely(SafeBorrower borrower, ProcStatus status) {
+  private PokerSession startSafely(SafeBorrower borrower, ProcStatus status, MemoryMap first) {
     if (status.state() == 'T') {
       throw new PokerUnavailableException("the process is stopped, and so would the helper be");
     }
@@ -120,8 +124,7 @@ final class PokerStart {
       NativeBytes beginning = new NativeBytes(SessionLayout.SCRATCH);
       fill(beginning, size, status);
       for (int attempt = 1; ; attempt++) {
-        // Read once: where there are thousands of threads it has thousands of lines.
-        MemoryMap map = MemoryMap.read(pid);
+        MemoryMap map = attempt == 1 ? first : MemoryMap.read(pid);
         boolean wantsLedger = ledgerSize > 0 || TargetLedger.segments(map).isEmpty();
         SafeBorrower.Borrowed borrowed =
             borrower.borrow(

@@ -29,6 +29,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -220,7 +221,10 @@ public final class TargetProcess implements AutoCloseable {
 
   /** Finds symbols and describes addresses, in the objects that are loaded now. Not thread-safe. */
   public synchronized SiteResolver resolver() {
-    MemoryMap now = MemoryMap.read(pid);
+    return resolver(MemoryMap.read(pid));
+  }
+
+  private SiteResolver resolver(MemoryMap now) {
     SiteResolver known = resolver;
     if (known != null && now.equals(map)) {
       return known;
@@ -308,9 +312,11 @@ public final class TargetProcess implements AutoCloseable {
   public synchronized Patch apply(PatchPlan plan) {
     checkOpen();
     long first = plan.pokes().get(0).address();
-    String name = resolver().describe(first).orElse("0x" + Long.toHexString(first));
+    MemoryMap now = MemoryMap.read(pid);
+    String name = resolver(now).describe(first).orElse("0x" + Long.toHexString(first));
     int others = plan.pokes().size() - 1;
-    return apply(plan, others == 0 ? name : name + " and " + others + " more");
+    String label = others == 0 ? name : name + " and " + others + " more";
+    return apply(compile(plan, () -> now), label);
   }
 
   /**
@@ -321,8 +327,11 @@ public final class TargetProcess implements AutoCloseable {
    *     says whether the target is untouched or was rolled back
    */
   public synchronized Patch apply(PatchPlan plan, String label) {
-    CompiledPlan ready = compile(plan);
-    PatchNote note = note(plan, label);
+    return apply(compile(plan), label);
+  }
+
+  private Patch apply(CompiledPlan ready, String label) {
+    PatchNote note = note(ready.plan, label);
     PatchRecord record = new PatchRecord(ledger, note);
     ApplyReport report = run(ready, record);
     Patch patch = new Patch(this, record, note, report);
@@ -454,11 +463,15 @@ public final class TargetProcess implements AutoCloseable {
   }
 
   private CompiledPlan compile(PatchPlan plan) {
+    return compile(plan, () -> MemoryMap.read(pid));
+  }
+
+  private CompiledPlan compile(PatchPlan plan, Supplier<MemoryMap> now) {
     CompiledPlan ready = compiled.get(plan);
     if (ready == null) {
       Verifier.check(plan).orThrow();
       try {
-        preflight.checkPlan(plan);
+        preflight.checkPlan(plan, now.get());
       } catch (PatchException failure) {
         throw preflight.orGone(failure);
       }
@@ -488,15 +501,15 @@ public final class TargetProcess implements AutoCloseable {
   }
 
   /** Before anything of ours comes into the target. */
-  private void checkTarget() {
+  private void checkTarget(MemoryMap now) {
     preflight.checkProcess();
-    checkSameProgram();
+    checkSameProgram(now);
   }
 
   /** The memory that was opened when we attached is gone where the process has called execve. */
-  private void checkSameProgram() {
+  private void checkSameProgram(MemoryMap now) {
     try {
-      reader.read(preflight.syscallInstruction(), 1);
+      reader.read(preflight.syscallInstruction(now), 1);
     } catch (TargetGoneException | UnwritableMappingException otherMemory) {
       TargetExecedException failure = new TargetExecedException(pid);
       failure.addSuppressed(otherMemory);

@@ -217,7 +217,15 @@ public final class Preflight {
    * Every site lies in a private executable mapping, and its breakpoint has somebody to take it.
    */
   public void checkPlan(PatchPlan plan) {
-    MemoryMap map = MemoryMap.read(pid);
+    checkPlan(plan, MemoryMap.read(pid));
+  }
+
+  /**
+   * As {@link #checkPlan(PatchPlan)}.
+   *
+   * @param map of the process, read just now
+   */
+  public void checkPlan(PatchPlan plan, MemoryMap map) {
     for (Poke poke : plan.pokes()) {
       checkMapping(map, poke.address());
       checkMapping(map, poke.address() + poke.length() - 1);

@@ -407,7 +407,7 @@ final class Events {
                 emitter.when(
                     answer(Sys.PTRACE_GETSIGMASK, tid, Value.of(Sys.SIGSET_SIZE), WORD.address())
                         .is(0),
-                    () -> threads.setMask(entry, WORD.and(SHOWN)));
+                    () -> emitter.run(threads.setMask, entry, WORD.and(SHOWN)));
               });
           emitter.note("if it is a group stop, it reports that again");
           emitter.when(

@@ -10,8 +10,11 @@ import static io.github.textpoke.apply.internal.SessionLayout.SITE_ADDRESS;
 import static io.github.textpoke.apply.internal.SessionLayout.SITE_LENGTH;
 import static io.github.textpoke.apply.internal.SessionLayout.SITE_OLD;
 import static io.github.textpoke.apply.internal.SessionLayout.SITE_SIZE;
+import static io.github.textpoke.apply.internal.SessionLayout.TRACEES;
 import static io.github.textpoke.apply.internal.SessionLayout.TRACEE_SIZE;
+import static io.github.textpoke.apply.internal.SessionLayout.TRACEE_TID;
 
+import com.google.common.collect.ImmutableList;
 import io.github.textpoke.x86.target.Assembler.Condition;
 import io.github.textpoke.x86.target.Assembler.Label;
 import io.github.textpoke.x86.target.Assembler.Operation;
@@ -26,6 +29,7 @@ import io.github.textpoke.x86.target.Value.Slot;
  */
 final class Leaves {
   private static final int SITE_SHIFT = 4;
+  private static final int TRACEE_SHIFT = 4;
   private static final int PAGE_MASK = 0xfff;
 
   /** From here on in its page, 16 bytes can't be read at once. */
@@ -48,9 +52,6 @@ final class Leaves {
    */
   final Routine edit;
 
-  /** {@code find(tid, start, end)}: address of a thread's entry in the table; 0: there is none. */
-  final Routine find;
-
   /** Handler of SIGSEGV and SIGBUS. */
   final Routine faultHandler;
 
@@ -72,10 +73,8 @@ final class Leaves {
     fetch = emitter.declare("fetch", a, b, c);
     firstSuspect = emitter.declare("firstSuspect", a, b);
     edit = emitter.declare("edit", a, b, c);
-    find = emitter.declare("find", a, b, c);
     faultHandler = emitter.declare("faultHandler");
     restorer = emitter.declare("restorer");
-    emitter.define(find, "a thread's entry in the table", () -> find(a, b, c));
     emitter.define(edit, "compare and change the image of a run", () -> edit(a, b, c));
     assembler.place(faultable);
     emitter.define(fetch, "copy from memory that may not be there", () -> fetch(a, b, c));
@@ -89,25 +88,55 @@ final class Leaves {
     assembler.load(register, Emitter.BASE, slot.offset(), slot.width());
   }
 
-  private void find(Slot tid, Slot start, Slot end) {
+  /**
+   * Writes {@code findThread(tid)}: address of a thread's entry in the table; 0: there is none.
+   *
+   * @param last address of the entry that was found last
+   * @param size how many entries there are
+   * @param highest no thread has a greater id
+   */
+  Routine findThread(Slot last, Slot size, Slot highest) {
+    Slot tid = emitter.variable();
+    return emitter.routine(
+        "findThread",
+        "a thread's entry; they are mostly asked for in the order in which they were added",
+        ImmutableList.of(tid),
+        () -> {
+          emitter.when(tid.isGreater(highest), () -> emitter.give(0));
+          find(tid, last, size);
+        });
+  }
+
+  /** In the order in which they stand, from the one that was found last on, and once around. */
+  private void find(Slot tid, Slot last, Slot size) {
     Label next = new Label();
-    Label none = new Label();
+    Label around = new Label();
     Label found = new Label();
     load(Register.RCX, tid);
-    load(Register.RSI, start);
-    load(Register.RDI, end);
+    load(Register.RSI, last);
+    load(Register.RDI, size);
+    assembler.shiftLeft(Register.RDI, TRACEE_SHIFT);
+    assembler.address(Register.R8, Emitter.BASE, TRACEES);
+    assembler.operate(Operation.ADD, Register.RDI, Register.R8);
+    assembler.move(Register.R9, 2);
     assembler.place(next);
     assembler.operate(Operation.CMP, Register.RSI, Register.RDI);
-    assembler.jump(Condition.NOT_BELOW, none);
-    assembler.load(Register.RAX, Register.RSI, 0, Integer.BYTES);
+    assembler.jump(Condition.NOT_BELOW, around);
+    assembler.load(Register.RAX, Register.RSI, TRACEE_TID, Integer.BYTES);
     assembler.operate(Operation.CMP, Register.RAX, Register.RCX);
     assembler.jump(Condition.EQUAL, found);
     assembler.operate(Operation.ADD, Register.RSI, TRACEE_SIZE);
     assembler.jump(next);
+    assembler.place(around);
+    assembler.move(Register.RSI, Register.R8);
+    assembler.operate(Operation.SUB, Register.R9, 1);
+    assembler.jump(Condition.NOT_EQUAL, next);
+    assembler.move(Register.RAX, 0);
+    assembler.ret();
     assembler.place(found);
+    assembler.store(Emitter.BASE, last.offset(), Register.RSI, Long.BYTES);
     assembler.move(Register.RAX, Register.RSI);
     assembler.ret();
-    assembler.place(none);
   }
 
   private void fetch(Slot from, Slot to, Slot length) {

@@ -154,7 +154,7 @@ final class Seizing {
         () -> {
           emitter.when(readStat(Threads.tid(entry)).is(0), () -> emitter.give(0));
           emitter.set(blocked, stat(STAT_BLOCKED));
-          threads.setMask(entry, blocked);
+          emitter.run(threads.setMask, entry, blocked);
           emitter.when(
               Emitter.both(
                   Emitter.both(blocked.has(SIGTRAP_BIT), stat(STAT_PENDING).has(SIGTRAP_BIT)),
@@ -409,7 +409,7 @@ final class Seizing {
                       threads.clear(entry, Threads.NEWBORN);
                       emitter.when(
                           isDead.of(Threads.tid(entry)).is(0),
-                          () -> threads.setMask(entry, stat(STAT_BLOCKED)));
+                          () -> emitter.run(threads.setMask, entry, stat(STAT_BLOCKED)));
                     });
               });
         });

@@ -53,6 +53,9 @@ final class Threads {
   /** {@code count(flags)}: how many entries have one of these flags. */
   final Routine count;
 
+  /** {@code setMask(entry, mask)}: notes the signals that a thread blocks. */
+  final Routine setMask;
+
   /** How many entries there are. */
   final Slot size;
 
@@ -73,26 +76,12 @@ final class Threads {
     index = emitter.variable();
     last = emitter.variable();
     highest = emitter.variable();
-    Slot wanted = emitter.variable();
     Slot added = emitter.variable();
     Slot addedFlags = emitter.variable();
     Slot removed = emitter.variable();
     Slot counted = emitter.variable();
     Slot sum = emitter.variable();
-    find =
-        emitter.routine(
-            "findThread",
-            "a thread's entry",
-            ImmutableList.of(wanted),
-            () -> {
-              emitter.when(wanted.isGreater(highest), () -> emitter.give(0));
-              emitter.set(entry, leaves.find.of(wanted, last, end()));
-              emitter.when(
-                  entry.is(0),
-                  () -> emitter.set(entry, leaves.find.of(wanted, new Place(TRACEES), end())));
-              emitter.when(entry.isNot(0), () -> emitter.set(last, entry));
-              emitter.give(entry);
-            });
+    find = leaves.findThread(last, size, highest);
     add =
         emitter.routine(
             "addThread",
@@ -127,6 +116,18 @@ final class Threads {
                     emitter.store(entry, 0, 8, end().at(0));
                     emitter.store(entry, 8, 8, end().at(8));
                   });
+            });
+    Slot masked = emitter.variable();
+    Slot mask = emitter.variable();
+    setMask =
+        emitter.routine(
+            "setMask",
+            "note the signals that a thread blocks",
+            ImmutableList.of(masked, mask),
+            () -> {
+              emitter.store(masked, TRACEE_MASK, 4, mask);
+              clear(masked, BLOCKS_SIGTRAP);
+              emitter.when(mask.has(1 << Sys.SIGTRAP - 1), () -> set(masked, BLOCKS_SIGTRAP));
             });
     count =
         emitter.routine(
@@ -182,14 +183,5 @@ final class Threads {
   /** Forgets something of an entry's thread. */
   void clear(Value entry, int flag) {
     emitter.store(entry, TRACEE_FLAGS, 4, flags(entry).and(~flag));
-  }
-
-  /** Notes the signals that an entry's thread blocks. */
-  void setMask(Value entry, Value mask) {
-    emitter.store(entry, TRACEE_MASK, 4, mask);
-    emitter.when(
-        mask.has(1 << Sys.SIGTRAP - 1),
-        () -> set(entry, BLOCKS_SIGTRAP),
-        () -> clear(entry, BLOCKS_SIGTRAP));
   }
 }
