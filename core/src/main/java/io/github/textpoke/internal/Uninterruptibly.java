@@ -1,11 +1,10 @@
 package io.github.textpoke.internal;
 
 import com.google.common.base.Throwables;
-import com.google.common.util.concurrent.Uninterruptibles;
 import java.io.IOException;
 import java.nio.channels.ClosedByInterruptException;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.FutureTask;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import java.util.function.Supplier;
 
 /**
@@ -54,15 +53,22 @@ public final class Uninterruptibly {
    * @return what it returns
    */
   public static <T> T onOwnThread(Supplier<T> work) {
-    FutureTask<T> task = new FutureTask<>(work::get);
-    Thread thread = new Thread(task, "textpoke-loader");
-    thread.setDaemon(true);
-    thread.start();
+    CompletableFuture<T> answer =
+        CompletableFuture.supplyAsync(
+            work,
+            task -> {
+              Thread thread = new Thread(task, "textpoke-loader");
+              thread.setDaemon(true);
+              thread.start();
+            });
     try {
-      return Uninterruptibles.getUninterruptibly(task);
-    } catch (ExecutionException failed) {
-      Throwables.throwIfUnchecked(failed.getCause());
-      throw new IllegalStateException(failed.getCause()); // a Supplier throws nothing else
+      return answer.join(); // which no interrupt ends
+    } catch (CompletionException failed) {
+      Throwable cause = failed.getCause();
+      if (cause != null) {
+        Throwables.throwIfUnchecked(cause);
+      }
+      throw failed;
     }
   }
 }
