@@ -5,6 +5,7 @@ import static com.google.common.base.Preconditions.checkPositionIndexes;
 
 import com.google.common.io.BaseEncoding;
 import com.google.errorprone.annotations.Immutable;
+import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.Locale;
 
@@ -45,6 +46,13 @@ public final class CodeBytes {
   public static CodeBytes copyOf(byte[] bytes, int from, int to) {
     checkPositionIndexes(from, to, bytes.length);
     return new CodeBytes(Arrays.copyOfRange(bytes, from, to));
+  }
+
+  /** A copy of what is between position and limit of {@code bytes}, which stay as they are. */
+  public static CodeBytes copyOf(ByteBuffer bytes) {
+    byte[] copy = new byte[bytes.remaining()];
+    bytes.get(bytes.position(), copy);
+    return new CodeBytes(copy);
   }
 
   /** {@code count} times the byte {@code value}. */

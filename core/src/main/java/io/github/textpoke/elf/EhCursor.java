@@ -1,11 +1,26 @@
 package io.github.textpoke.elf;
 
 /**
- * Reads fields of {@code .eh_frame} one after another (LSB Core, "DWARF Exception Header
- * Encoding").
+ * Reads fields of {@code .eh_frame}, and of the tables of landing pads that it names, one after
+ * another (LSB Core, "DWARF Exception Header Encoding").
  */
 final class EhCursor {
+  /** The encoding of what is not there. */
+  static final int OMITTED = 0xff;
+
   private static final int RELATIVE_TO_FIELD = 0x10;
+  private static final int RELATIVE_TO_FUNCTION = 0x40;
+  private static final int LONGEST_LEB = 10;
+
+  /**
+   * What a CIE says of the entries that follow it.
+   *
+   * @param addresses encoding of addresses
+   * @param tables encoding of the addresses of landing pad tables; {@link #OMITTED} where there are
+   *     none
+   * @param isAugmented whether its entries have augmentation data
+   */
+  record Cie(int addresses, int tables, boolean isAugmented) {}
 
   private final ElfBytes bytes;
   private final long address;
@@ -26,8 +41,8 @@ final class EhCursor {
     return at;
   }
 
-  /** Reads a CIE from its version on: the encoding of addresses in the entries that follow it. */
-  int encodingOfCie() {
+  /** Reads a CIE from its version on. */
+  Cie cie() {
     int version = u8();
     if (version != 1 && version != 3 && version != 4) {
       throw bytes.bad("version " + version + " of .eh_frame is not known");
@@ -45,23 +60,24 @@ final class EhCursor {
       skipLeb(); // register of the return address
     }
     if (augmentation.isEmpty()) {
-      return 0;
+      return new Cie(0, OMITTED, false);
     }
     if (augmentation.charAt(0) != 'z') {
       throw bytes.bad("augmentation '" + augmentation + "' of .eh_frame is not known");
     }
     skipLeb(); // length of the augmentation
     int encoding = 0;
+    int tables = OMITTED;
     for (int i = 1; i < augmentation.length(); i++) {
       switch (augmentation.charAt(i)) {
         case 'R' -> encoding = u8();
-        case 'L' -> u8();
+        case 'L' -> tables = u8();
         case 'P' -> value(u8());
         case 'S', 'B', 'G' -> {}
         default -> throw bytes.bad("augmentation '" + augmentation + "' of .eh_frame");
       }
     }
-    return encoding;
+    return new Cie(encoding, tables, true);
   }
 
   /** Reads an address. */
@@ -75,9 +91,22 @@ final class EhCursor {
     return base + value(encoding);
   }
 
+  /** Reads an address that may be relative to {@code function}; 0 where there is none. */
+  long pointer(int encoding, long function) {
+    if ((encoding & 0xf0) != RELATIVE_TO_FUNCTION) {
+      long field = address + at;
+      long pointer = pointer(encoding);
+      return (encoding & 0xf0) == RELATIVE_TO_FIELD && pointer == field ? 0 : pointer;
+    }
+    long distance = value(encoding);
+    return distance == 0 ? 0 : function + distance;
+  }
+
   /** Reads a number in the format of {@code encoding}, whatever it is relative to. */
   long value(int encoding) {
     return switch (encoding & 15) {
+      case 1 -> leb(false);
+      case 9 -> leb(true);
       case 2 -> bytes.u16(skip(2));
       case 10 -> (short) bytes.u16(skip(2));
       case 3 -> bytes.u32(skip(4));
@@ -94,11 +123,33 @@ final class EhCursor {
   }
 
   private static String unknown(int encoding) {
-    return "address encoding 0x" + Integer.toHexString(encoding) + " of .eh_frame is not known";
+    return "address encoding 0x" + Integer.toHexString(encoding) + " of unwind information is not known";
   }
 
-  private int u8() {
+  int u8() {
     return bytes.u8(at++);
+  }
+
+  /** Reads a number without sign (DWARF 4, section 7.6); one beyond 63 bits is refused. */
+  long uleb() {
+    long value = leb(false);
+    if (value < 0) {
+      throw bytes.bad("a number of unwind information is too large");
+    }
+    return value;
+  }
+
+  private long leb(boolean signed) {
+    long value = 0;
+    for (int i = 0; i < LONGEST_LEB; i++) {
+      int next = u8();
+      value |= (long) (next & 0x7f) << 7 * i;
+      if ((next & 0x80) == 0) {
+        int width = 7 * (i + 1);
+        return signed && width < 64 ? value << 64 - width >> 64 - width : value;
+      }
+    }
+    throw bytes.bad("a number of unwind information is too long");
   }
 
   private void skipLeb() {

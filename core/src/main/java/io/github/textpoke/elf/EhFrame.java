@@ -29,7 +29,7 @@ public final class EhFrame {
     return new EhFrame(
         bytes.isEmpty()
             ? ImmutableList.of()
-            : new EhReader(image, section.get().address(), bytes.get()).read());
+            : new EhReader(image, section.get().address(), bytes.get()).ranges());
   }
 
   /** All ranges, sorted by start. Ranges outside of executable segments are left out. */
@@ -49,6 +49,17 @@ public final class EhFrame {
   public ImmutableList<FunctionRange> startingIn(long from, long to) {
     int first = firstFrom(from);
     return ranges.subList(first, Math.max(first, firstFrom(to)));
+  }
+
+  /**
+   * The ranges that end in {@code [from, to)}: their last byte lies before that, and what follows
+   * is no part of them.
+   */
+  public ImmutableList<FunctionRange> endingIn(long from, long to) {
+    return ranges.subList(0, firstFrom(to)).stream()
+        .filter(range -> Long.compareUnsigned(range.end(), from) >= 0)
+        .filter(range -> Long.compareUnsigned(range.end(), to) < 0)
+        .collect(ImmutableList.toImmutableList());
   }
 
   /** Index of the first range that starts at {@code address} or behind it. */

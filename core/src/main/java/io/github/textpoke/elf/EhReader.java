@@ -9,12 +9,21 @@ import java.util.Map;
 
 /** Walks the entries of one {@code .eh_frame}: tens of thousands in a large object. */
 final class EhReader {
+  /** Takes what an entry describes. */
+  interface Visitor {
+    /**
+     * @param cursor behind the entry's range
+     * @param end offset behind the entry
+     */
+    void entry(FunctionRange range, EhCursor.Cie cie, EhCursor cursor, long end);
+  }
+
   private final ElfImage image;
   private final long address;
   private final ElfBytes bytes;
 
-  /** Encoding of addresses by the offset of the CIE that says it. */
-  private final Map<Long, Integer> encodings = new HashMap<>();
+  /** By offset. */
+  private final Map<Long, EhCursor.Cie> cies = new HashMap<>();
 
   /**
    * @param address link-time address of the section
@@ -27,8 +36,16 @@ final class EhReader {
   }
 
   /** The ranges of all entries, sorted by start, each once. */
-  ImmutableList<FunctionRange> read() {
+  ImmutableList<FunctionRange> ranges() {
     List<FunctionRange> found = new ArrayList<>();
+    visit((range, cie, cursor, end) -> found.add(range));
+    found.sort(
+        Comparator.comparingLong(FunctionRange::start).thenComparingLong(FunctionRange::end));
+    return withoutRepetitions(found);
+  }
+
+  /** Calls {@code visitor} for each entry of a range of executable bytes, in their order. */
+  void visit(Visitor visitor) {
     long at = 0;
     while (at + 4 <= bytes.size()) {
       long length = bytes.u32(at);
@@ -40,14 +57,11 @@ final class EhReader {
       if (length != 0) {
         long cie = bytes.u32(start);
         if (cie != 0) {
-          addRange(start, start + length, start - cie, found);
+          visitEntry(start, start + length, start - cie, visitor);
         }
       }
       at = start + length;
     }
-    found.sort(
-        Comparator.comparingLong(FunctionRange::start).thenComparingLong(FunctionRange::end));
-    return withoutRepetitions(found);
   }
 
   private static ImmutableList<FunctionRange> withoutRepetitions(List<FunctionRange> sorted) {
@@ -65,29 +79,29 @@ final class EhReader {
     return ranges.build();
   }
 
-  private void addRange(long fde, long end, long cie, List<FunctionRange> found) {
-    int encoding = encodings.computeIfAbsent(cie, this::encoding);
+  private void visitEntry(long fde, long end, long offset, Visitor visitor) {
+    EhCursor.Cie cie = cies.computeIfAbsent(offset, this::cie);
     EhCursor cursor = new EhCursor(bytes, fde + 4, address);
-    long start = cursor.pointer(encoding);
-    long size = cursor.value(encoding);
+    long start = cursor.pointer(cie.addresses());
+    long size = cursor.value(cie.addresses());
     if (cursor.offset() > end || end > bytes.size()) {
       throw bytes.bad("an entry of .eh_frame at offset " + fde + " is cut off");
     }
     // What the linker dropped stays as an entry for address 0.
     if (size > 0 && image.isExecutable(start, size)) {
-      found.add(new FunctionRange(start, start + size));
+      visitor.entry(new FunctionRange(start, start + size), cie, cursor, end);
     }
   }
 
-  private int encoding(long cie) {
-    if (cie < 0 || bytes.u32(cie + 4) != 0) {
-      throw bytes.bad("an entry of .eh_frame belongs to none at offset " + cie);
+  private EhCursor.Cie cie(long offset) {
+    if (offset < 0 || bytes.u32(offset + 4) != 0) {
+      throw bytes.bad("an entry of .eh_frame belongs to none at offset " + offset);
     }
-    EhCursor cursor = new EhCursor(bytes, cie + 8, address);
-    int encoding = cursor.encodingOfCie();
-    if (cursor.offset() > cie + 4 + bytes.u32(cie)) {
-      throw bytes.bad("an entry of .eh_frame at offset " + cie + " is cut off");
+    EhCursor cursor = new EhCursor(bytes, offset + 8, address);
+    EhCursor.Cie cie = cursor.cie();
+    if (cursor.offset() > offset + 4 + bytes.u32(offset)) {
+      throw bytes.bad("an entry of .eh_frame at offset " + offset + " is cut off");
     }
-    return encoding;
+    return cie;
   }
 }

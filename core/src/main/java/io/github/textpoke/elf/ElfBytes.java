@@ -1,5 +1,6 @@
 package io.github.textpoke.elf;
 
+import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException.BadObjectException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -71,6 +72,11 @@ final class ElfBytes {
     byte[] copy = new byte[size];
     bytes.get(0, copy);
     return copy;
+  }
+
+  /** {@code length} bytes from {@code offset} as code. */
+  CodeBytes code(long offset, int length) {
+    return CodeBytes.copyOf(bytes.slice(checked(offset, length), length));
   }
 
   /** The string at {@code offset} up to its NUL, UTF-8. */

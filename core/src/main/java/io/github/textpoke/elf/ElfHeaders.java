@@ -86,6 +86,7 @@ final class ElfHeaders {
           new Section(
               table.u32(at),
               table.u32(at + 4),
+              table.u64(at + 8),
               table.u64(at + 16),
               table.u64(at + 24),
               table.u64(at + 32),

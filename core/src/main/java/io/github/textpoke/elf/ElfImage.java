@@ -214,7 +214,8 @@ public final class ElfImage {
             });
   }
 
-  private Optional<Long> dynamic(long tag) {
+  /** The value of the first entry of that tag in the dynamic segment, which the loader reads. */
+  Optional<Long> dynamic(long tag) {
     for (Segment segment : segments) {
       if (segment.type() == Segment.DYNAMIC && bytes.holds(segment.offset(), segment.fileSize())) {
         ElfBytes table = bytes.part(segment.offset(), segment.fileSize(), "dynamic segment");
@@ -276,6 +277,15 @@ public final class ElfImage {
     return section.type() == Section.NOBITS
         ? Optional.empty()
         : Optional.of(bytes.part(section.offset(), section.size(), "section"));
+  }
+
+  ImmutableList<Section> sections() {
+    return sections;
+  }
+
+  /** The whole object. */
+  ElfBytes bytes() {
+    return bytes;
   }
 
   BadObjectException bad(String reason) {

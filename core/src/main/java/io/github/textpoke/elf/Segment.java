@@ -31,6 +31,11 @@ public record Segment(
     return isLoaded() && (flags & 1) != 0;
   }
 
+  /** Whether the program may write to it when it is loaded. */
+  boolean isWritable() {
+    return (flags & 2) != 0;
+  }
+
   /** Whether the link-time {@code address} lies inside. */
   public boolean contains(long address) {
     long distance = address - this.address;

@@ -85,6 +85,11 @@ final class SymbolTable {
     return kindOf(index).filter(k -> k != Kind.OBJECT).isPresent();
   }
 
+  /** Whether it is a function for certain. */
+  boolean isFunction(int index) {
+    return kindOf(index).filter(k -> k == Kind.FUNCTION || k == Kind.IFUNC).isPresent();
+  }
+
   long address(int index) {
     return words[3 * index + 1];
   }

@@ -132,6 +132,27 @@ public final class Symbols {
                 && table.mayBeCode(index));
   }
 
+  /** All that start in {@code [from, to)}, data too: in code that is a constant or a label. */
+  public ImmutableList<Symbol> startingIn(long from, long to) {
+    return collect(
+        (table, index) ->
+            Long.compareUnsigned(table.address(index), from) >= 0
+                && Long.compareUnsigned(table.address(index), to) < 0);
+  }
+
+  /** The bytes of all functions that have a size, in no order, some of them twice. */
+  public ImmutableList<FunctionRange> functionRanges() {
+    ImmutableList.Builder<FunctionRange> ranges = ImmutableList.builder();
+    for (SymbolTable table : tables) {
+      for (int i = 0; i < table.count(); i++) {
+        if (table.isFunction(i) && table.size(i) > 0 && table.isDefined(i)) {
+          ranges.add(new FunctionRange(table.address(i), table.address(i) + table.size(i)));
+        }
+      }
+    }
+    return ranges.build();
+  }
+
   private ImmutableList<Symbol> collect(Filter filter) {
     Map<Map.Entry<String, Long>, Symbol> found = new LinkedHashMap<>();
     for (SymbolTable table : tables) {

@@ -265,7 +265,8 @@ public final class TableDecoder implements InstructionDecoder {
 
   private void load(CodeRegion code) {
     length = code.bytes().length();
-    bytes = Arrays.copyOf(code.bytes().toByteArray(), length + PADDING);
+    bytes = new byte[length + PADDING];
+    code.bytes().copyTo(0, bytes, 0, length);
     region = code;
   }
 }

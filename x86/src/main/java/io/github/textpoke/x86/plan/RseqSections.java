@@ -3,6 +3,15 @@ package io.github.textpoke.x86.plan;
 import static com.google.common.base.Preconditions.checkArgument;
 
 import com.google.common.collect.ImmutableList;
+import io.github.textpoke.CodeBytes;
+import io.github.textpoke.PatchException.BadObjectException;
+import io.github.textpoke.elf.AddressLinks;
+import io.github.textpoke.elf.ElfImage;
+import io.github.textpoke.elf.FunctionRange;
+import io.github.textpoke.elf.LoadedBytes;
+import io.github.textpoke.elf.Relocations;
+import java.util.HashMap;
+import java.util.Map;
 import java.util.Optional;
 
 /**
@@ -15,6 +24,9 @@ import java.util.Optional;
 public record RseqSections(ImmutableList<Section> sections) {
   /** No restartable sequences are known. */
   public static final RseqSections NONE = new RseqSections(ImmutableList.of());
+
+  /** Bytes of a descriptor (struct rseq_cs of linux/rseq.h). */
+  private static final int DESCRIPTOR = 32;
 
   /** Bytes of the signature before each abort handler (RSEQ_SIG). */
   private static final int SIGNATURE = 4;
@@ -47,6 +59,51 @@ public record RseqSections(ImmutableList<Section> sections) {
     private static boolean overlap(long from, long to, long start, long end) {
       return Long.compareUnsigned(from, end) < 0 && Long.compareUnsigned(start, to) < 0;
     }
+  }
+
+  /**
+   * Those that the {@code __rseq_cs} section of an object describes, as librseq's macros make it.
+   *
+   * @param image the object; what the loader has to relocate is
+   * @param bias what to add to a link-time address for an absolute one
+   * @throws BadObjectException if the object is malformed
+   */
+  public static RseqSections of(ElfImage image, long bias) {
+    Optional<FunctionRange> section = LoadedBytes.section(image, "__rseq_cs");
+    if (section.isEmpty()) {
+      return NONE;
+    }
+    LoadedBytes loaded = LoadedBytes.of(image);
+    long start = section.get().start();
+    long size = section.get().end() - start;
+    CodeBytes bytes = loaded.bytes(start, size).orElse(CodeBytes.EMPTY);
+    Map<Long, Long> written = new HashMap<>();
+    AddressLinks pointers = Relocations.pointersToCode(image);
+    for (int i = 0; i < pointers.size(); i++) {
+      if (section.get().contains(pointers.source(i))) {
+        written.put(pointers.source(i), pointers.target(i));
+      }
+    }
+    ImmutableList.Builder<Section> sections = ImmutableList.builder();
+    for (int at = 0; at + DESCRIPTOR <= bytes.length(); at += DESCRIPTOR) {
+      long begin = written.getOrDefault(start + at + 8, word(bytes, at + 8));
+      long length = word(bytes, at + 16);
+      long abort = written.getOrDefault(start + at + 24, word(bytes, at + 24));
+      if (length <= 0 || begin + length < begin) {
+        throw new BadObjectException(
+            image.name(), "no restartable sequence: %d bytes at 0x%x".formatted(length, begin));
+      }
+      sections.add(new Section(begin + bias, length, abort + bias));
+    }
+    return new RseqSections(sections.build());
+  }
+
+  private static long word(CodeBytes bytes, int at) {
+    long word = 0;
+    for (int i = 0; i < 8; i++) {
+      word |= (long) bytes.at(at + i) << 8 * i;
+    }
+    return word;
   }
 
   /**

@@ -1,0 +1,256 @@
+package io.github.textpoke.x86.plan;
+
+import com.google.common.primitives.ImmutableLongArray;
+import io.github.textpoke.CodeBytes;
+import io.github.textpoke.PatchException.BadObjectException;
+import io.github.textpoke.PatchException.PlanRefusedException;
+import io.github.textpoke.decode.CodeRegion;
+import io.github.textpoke.decode.InstructionDecoder;
+import io.github.textpoke.elf.AddressLinks;
+import io.github.textpoke.elf.EhFrame;
+import io.github.textpoke.elf.ElfImage;
+import io.github.textpoke.elf.FunctionRange;
+import io.github.textpoke.elf.LandingPads;
+import io.github.textpoke.elf.LoadedBytes;
+import io.github.textpoke.elf.Relocations;
+import io.github.textpoke.elf.Symbol;
+import io.github.textpoke.elf.Symbols;
+import io.github.textpoke.x86.flow.JumpTables;
+import io.github.textpoke.x86.flow.ObjectSweep;
+
+/**
+ * Who may enter a run of instructions of an object behind its first byte: the question of rule 7,
+ * before several instructions are displaced by one. It looks at
+ *
+ * <ol>
+ *   <li>the function itself, which must be decoded whole and be what the file holds: its direct
+ *       branches, calls and xbegins; its indirect jumps, each through a jump table that is read; the
+ *       addresses that it takes; ENDBR64 in the run; calls that return into it;
+ *   <li>the rest of the object ({@link ObjectSweep}): branches, jump tables and addresses taken
+ *       that lead behind the start of the function;
+ *   <li>what the loader writes: pointers to code (relocations). An object linked for a fixed
+ *       address has none; there, 4 bytes anywhere that hold an address of the run count;
+ *   <li>unwind information: landing pads, starts and ends of functions and of split parts;
+ *   <li>symbols of any type, the object's entry point, restartable sequences, and the entry points
+ *       that {@link CodeRegion#entryPoints} names.
+ * </ol>
+ *
+ * <p>Assumes that nobody computes an address of code in other ways than these, and that an indirect
+ * jump of another function leads to where some function starts, or where something of the above
+ * leads; so jump compilers' code, and the assembly of C libraries. Other objects know no addresses
+ * in the middle of this one's functions. It does not see threads that stand inside already: that is
+ * rule 10.
+ *
+ * <p>Immutable and thread-safe. Making one reads the whole object; keep it as long as the object
+ * is mapped.
+ */
+public final class Entrances {
+  /**
+   * That nobody enters {@code [from + 1, to)}, and what was looked at to know it.
+   *
+   * @param from absolute address of the first instruction
+   * @param to absolute address behind the last one
+   * @param instructions of the function
+   * @param tableEntries of jump tables of the function
+   * @param outside ways that lead behind the function's start from elsewhere
+   */
+  public record Unentered(
+      long from, long to, int instructions, int tableEntries, int outside) {}
+
+  private final ElfImage image;
+  private final Symbols symbols;
+  private final long bias;
+  private final RseqSections rseq;
+  private final LoadedBytes loaded;
+  private final EhFrame frames;
+  private final LandingPads pads;
+  private final AddressLinks pointers;
+  private final ObjectSweep sweep;
+
+  private Entrances(ElfImage image, Symbols symbols, long bias, RseqSections rseq) {
+    this.image = image;
+    this.symbols = symbols;
+    this.bias = bias;
+    this.rseq = rseq;
+    this.loaded = LoadedBytes.of(image);
+    this.frames = EhFrame.of(image);
+    this.pads = LandingPads.of(image);
+    this.pointers = Relocations.pointersToCode(image);
+    this.sweep = ObjectSweep.of(image);
+  }
+
+  /**
+   * Those of an object.
+   *
+   * @param image the object
+   * @param symbols of the object, with those of its debug file where there is one
+   * @param bias what to add to a link-time address for an absolute one
+   * @throws BadObjectException if the object is malformed
+   */
+  public static Entrances of(ElfImage image, Symbols symbols, long bias) {
+    return new Entrances(image, symbols, bias, RseqSections.of(image, bias));
+  }
+
+  /**
+   * Proves that nobody enters the instructions that hold the bytes from {@code site} on behind the
+   * first byte.
+   *
+   * @param decoder reads the function; stays yours
+   * @param function that holds them, as it stands now
+   * @param site absolute address of the first instruction
+   * @param length bytes that are needed; the last instruction counts whole
+   * @throws PlanRefusedException by rule 7, with the address and the disassembly of who enters; by
+   *     rule 1 if {@code site} is no boundary, 8 if a call would return there, 9 if the function
+   *     ends before, 16 if it is in a restartable sequence
+   */
+  public Unentered check(
+      InstructionDecoder decoder, CodeRegion function, long site, int length) {
+    Reading reading = new Reading(decoder, function);
+    reading.boundary(site);
+    EnteredRun run = EnteredRun.of(reading, site, length, bias);
+    checkSameAsFile(reading);
+    rseq.obstacle(site, run.absoluteEnd())
+        .ifPresent(
+            obstacle -> {
+              throw Rules.RSEQ.refusal(
+                  site, run.textAt(run.from()), obstacle, "choose a site outside of it");
+            });
+    OwnFunction own = new OwnFunction(run, new JumpTables(image, loaded));
+    own.check();
+    checkUnwinding(run);
+    checkNames(run, function);
+    checkPointers(run);
+    int outside = checkOthers(run);
+    return new Unentered(
+        site, run.absoluteEnd(), run.function().count(), own.tableEntries(), outside);
+  }
+
+  /** What the file does not hold can't have been read of the rest of the object either. */
+  private void checkSameAsFile(Reading reading) {
+    CodeRegion code = reading.recovered();
+    CodeBytes inFile =
+        loaded
+            .bytes(code.address() - bias, code.bytes().length())
+            .orElseThrow(
+                () ->
+                    Rules.DISPLACING.refusal(
+                        code.address(),
+                        "",
+                        "%s is not in %s, so nothing shows who leads there"
+                            .formatted(code.name(), image.name()),
+                        "give the object that holds the function, and its load bias"));
+    for (int at = 0; at < inFile.length(); at++) {
+      if (inFile.at(at) != code.bytes().at(at)) {
+        throw Rules.DISPLACING.refusal(
+            code.address() + at,
+            "%02x".formatted(code.bytes().at(at)),
+            "%s holds %02x there: somebody else has changed the function, and what leads where is"
+                .formatted(image.name(), inFile.at(at))
+                + " not known",
+            "remove the debugger or tool that wrote there");
+      }
+    }
+  }
+
+  private void checkUnwinding(EnteredRun run) {
+    ImmutableLongArray inFunction = pads.in(run.functionStart(), run.to());
+    for (int i = 0; i < inFunction.length(); i++) {
+      if (run.isEnteredFrom(inFunction.get(i))) {
+        throw run.enteredAt(inFunction.get(i), "an exception that is thrown is caught there");
+      }
+    }
+    for (FunctionRange range : frames.startingIn(run.from() + 1, run.to())) {
+      throw run.enteredAt(range.start(), "by .eh_frame a function, or a part of one, begins there");
+    }
+    for (FunctionRange range : frames.endingIn(run.from() + 1, run.to())) {
+      throw run.enteredAt(
+          range.end(), "by .eh_frame a function ends there, and what follows is another");
+    }
+    sweep
+        .startIn(run.from() + 1, run.to())
+        .ifPresent(
+            start -> {
+              throw run.enteredAt(start, "a function begins there");
+            });
+  }
+
+  private void checkNames(EnteredRun run, CodeRegion function) {
+    for (Symbol symbol : symbols.startingIn(run.functionStart() + 1, run.to())) {
+      if (run.isEnteredFrom(symbol.address())) {
+        throw run.enteredAt(symbol.address(), "the symbol " + symbol.name() + " names it");
+      }
+    }
+    if (run.isEnteredFrom(image.entry())) {
+      throw run.enteredAt(image.entry(), "the program starts there");
+    }
+    for (long entry : function.entryPoints()) {
+      if (run.isEnteredFrom(entry - bias)) {
+        throw run.enteredAt(entry - bias, "it is known as an entry point");
+      }
+    }
+  }
+
+  private void checkPointers(EnteredRun run) {
+    for (int i = pointers.firstFrom(run.functionStart());
+        i < pointers.size() && pointers.target(i) < run.to();
+        i++) {
+      if (run.isEnteredFrom(pointers.target(i))) {
+        throw run.enteredAt(
+            pointers.target(i),
+            "the pointer at 0x%x leads there (a relocation)"
+                .formatted(pointers.source(i) + bias));
+      }
+    }
+    if (image.isFixed()) {
+      loaded
+          .placeOfAddressIn(run.from() + 1, run.to())
+          .ifPresent(
+              place -> {
+                throw run.enteredAt(
+                    run.from() + 1,
+                    "the 4 bytes at 0x%x hold an address behind the first byte"
+                        .formatted(place + bias));
+              });
+    }
+  }
+
+  /** The number of ways that lead into the function behind its start. */
+  private int checkOthers(EnteredRun run) {
+    AddressLinks links = sweep.links();
+    int outside = 0;
+    for (int i = links.firstFrom(run.functionStart());
+        i < links.size() && links.target(i) < run.functionEnd();
+        i++) {
+      long source = links.source(i);
+      if (run.function().contains(source)) {
+        continue; // looked at with the function's other instructions
+      }
+      outside++;
+      if (run.isEnteredFrom(links.target(i))) {
+        throw run.entered(source, text(run, source), links.target(i), "from another function");
+      }
+      // Parts of one function jump behind each other's start, by tables too.
+      sweep
+          .functionAt(source)
+          .flatMap(sweep::unresolvedIn)
+          .ifPresent(
+              jump -> {
+                throw run.unknown(
+                    jump,
+                    text(run, jump),
+                    "it is in the code that jumps behind the start of %s at 0x%x, and where it"
+                            .formatted(run.name(), source + bias)
+                        + " leads is not known");
+              });
+    }
+    return outside;
+  }
+
+  /** The instruction at a link-time address of the object, as the file holds it. */
+  private String text(EnteredRun run, long address) {
+    return loaded
+        .instruction(address)
+        .map(bytes -> Reading.text(run.decoder(), CodeRegion.of("", address + bias, bytes), 0))
+        .orElse("");
+  }
+}
