@@ -237,6 +237,9 @@ final class Dispatch {
     if (o.base() == Operands.RIP && o.wide()) {
       return Value.address(function.ripTarget(index));
     }
+    if (o.base() >= 0 && o.base() < 16 && o.index() < 0 && o.displacement() == 0) {
+      return moved(registers[o.base()], o.wide()); // for processors that add faster than they move
+    }
     boolean scaled = o.base() == -1 && o.index() >= 0 && o.scale() == 4 && o.displacement() == 0;
     return scaled && o.wide()
         ? new Value(Kind.SCALED, 0, null, registers[o.index()], NO_BOUND)
@@ -246,10 +249,7 @@ final class Dispatch {
   /** 8b, 63: the register or what is loaded. */
   private Value move(Operands o) {
     if (!o.isMemory()) {
-      Value value = registers[o.rm()];
-      // A mov of 32 bits keeps an index, and cuts an address.
-      boolean cut = !o.wide() && value.kind != Kind.OPAQUE && value.kind != Kind.RAW_ENTRY;
-      return cut ? opaque() : value;
+      return moved(registers[o.rm()], o.wide());
     }
     boolean wideLoad = o.wide() && o.opcode() == 0x8b;
     if (wideLoad) {
@@ -270,6 +270,11 @@ final class Dispatch {
       }
     }
     return loaded(o);
+  }
+
+  /** Moving 32 bits keeps an index, and cuts an address. */
+  private static Value moved(Value value, boolean wide) {
+    return wide || value.kind == Kind.OPAQUE || value.kind == Kind.RAW_ENTRY ? value : opaque();
   }
 
   private Value signExtended(Value value) {

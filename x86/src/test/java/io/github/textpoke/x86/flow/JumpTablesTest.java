@@ -173,7 +173,7 @@ final class JumpTablesTest {
             COMPUTED
                 .replace("const void *const", "void *")
                 .replace("goto", "__asm__ volatile (\"\" :: \"r\"(table) : \"memory\"); goto"),
-            "-O2 -fno-pic -no-pie");
+            "-O0 -fno-pic -no-pie");
     List<String> refused = new ArrayList<>();
     assertThat(targets(object, List.of("next"), refused)).isEmpty();
     assertThat(refused).singleElement().asString().contains("read-only");
