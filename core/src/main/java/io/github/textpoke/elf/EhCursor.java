@@ -123,7 +123,9 @@ final class EhCursor {
   }
 
   private static String unknown(int encoding) {
-    return "address encoding 0x" + Integer.toHexString(encoding) + " of unwind information is not known";
+    return "address encoding 0x"
+        + Integer.toHexString(encoding)
+        + " of unwind information is not known";
   }
 
   int u8() {

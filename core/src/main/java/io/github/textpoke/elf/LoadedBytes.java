@@ -45,7 +45,8 @@ public final class LoadedBytes {
         image.sections().stream()
             .filter(Section::isCode)
             .filter(section -> image.isExecutable(section.address(), section.size()))
-            .map(section -> new FunctionRange(section.address(), section.address() + section.size()))
+            .map(
+                section -> new FunctionRange(section.address(), section.address() + section.size()))
             .sorted(Comparator.comparingLong(FunctionRange::start))
             .collect(ImmutableList.toImmutableList());
     return sections.isEmpty()

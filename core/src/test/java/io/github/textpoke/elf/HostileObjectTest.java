@@ -30,7 +30,15 @@ final class HostileObjectTest {
       symbols.all();
       symbols.named("small");
       symbols.functionsAt(image.entry());
+      symbols.startingIn(0, image.entry());
+      symbols.functionRanges();
       EhFrame.of(image).rangeAt(image.entry());
+      LandingPads.of(image).firstIn(0, image.entry());
+      Relocations.pointersToCode(image);
+      LoadedBytes loaded = LoadedBytes.of(image);
+      loaded.readOnly(image.entry(), 16);
+      loaded.instruction(image.entry());
+      loaded.placeOfAddressIn(image.entry(), image.entry() + 4);
       ElfImage.parseHeaders("hostile", ByteBuffer.wrap(bytes)).buildId();
       return true;
     } catch (BadObjectException refused) {

@@ -49,8 +49,7 @@ final class LandingPadsTest {
 
   /** A record of gcc's table of calls: start, length, pad, action. */
   private static final Pattern CALL =
-      Pattern.compile(
-          "\\.uleb128 \\.LEHB\\d+-\\.L\\w+\\n\\s\\.uleb128 .*\\n\\s\\.uleb128 (.*)\\n");
+      Pattern.compile("\\.uleb128 \\.LEHB\\d+-\\.L\\w+\\n\\s\\.uleb128 .*\\n\\s\\.uleb128 (.*)\\n");
 
   @TempDir Path directory;
 
@@ -85,7 +84,8 @@ final class LandingPadsTest {
 
   @Test
   void tellsThePadsOfARangeAndTheFirstOfThem() throws Exception {
-    LandingPads pads = LandingPads.of(ElfImage.read(compile("pads.c", CLEANUPS, "-O1", "-fPIC", "-fexceptions")));
+    LandingPads pads =
+        LandingPads.of(ElfImage.read(compile("pads.c", CLEANUPS, "-O1", "-fPIC", "-fexceptions")));
     long first = pads.all().get(0);
     long second = pads.all().get(1);
     assertThat(pads.in(first, second).asList()).containsExactly(first);
@@ -165,8 +165,7 @@ final class LandingPadsTest {
             .replace("NUM", numbers);
     // The file's own bytes count; absolute addresses are right where the object is not moved.
     TestObjects.source(directory, "given.s", source);
-    TestObjects.run(
-        directory, "gcc", "-nostdlib", "-no-pie", "-Wl,-e,0", "-o", "given", "given.s");
+    TestObjects.run(directory, "gcc", "-nostdlib", "-no-pie", "-Wl,-e,0", "-o", "given", "given.s");
     ElfImage image = ElfImage.read(directory.resolve("given"));
     long pad = Symbols.of(image).named("pad").get(0).address();
     if (isKnown || baseEncoding.equals("0x40")) {

@@ -52,8 +52,7 @@ final class Dispatch {
     private final @Nullable Value index;
     private int bound;
 
-    private Value(
-        Kind kind, long address, @Nullable Value base, @Nullable Value index, int bound) {
+    private Value(Kind kind, long address, @Nullable Value base, @Nullable Value index, int bound) {
       this.kind = kind;
       this.address = address;
       this.base = base;

@@ -139,10 +139,7 @@ public final class FunctionCode {
     var bytes = code.bytes();
     return width == 1
         ? (byte) bytes.at(at)
-        : bytes.at(at)
-            | bytes.at(at + 1) << 8
-            | bytes.at(at + 2) << 16
-            | bytes.at(at + 3) << 24;
+        : bytes.at(at) | bytes.at(at + 1) << 8 | bytes.at(at + 2) << 16 | bytes.at(at + 3) << 24;
   }
 
   /**

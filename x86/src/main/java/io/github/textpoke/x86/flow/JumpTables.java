@@ -87,8 +87,7 @@ public final class JumpTables {
     int count = 0;
     while (count < most) {
       int wanted = Math.min(CHUNK, most - count);
-      Optional<CodeBytes> chunk =
-          loaded.readOnly(address + (long) count * width, wanted * width);
+      Optional<CodeBytes> chunk = loaded.readOnly(address + (long) count * width, wanted * width);
       if (chunk.isEmpty()) {
         return count;
       }

@@ -91,7 +91,8 @@ record Operands(
     return withModRm(code, at, opcode, narrow, rex);
   }
 
-  private static Operands withModRm(CodeBytes code, int start, int opcode, boolean narrow, int rex) {
+  private static Operands withModRm(
+      CodeBytes code, int start, int opcode, boolean narrow, int rex) {
     int at = start;
     int modrm = code.at(at++);
     int mod = modrm >> 6;
@@ -140,8 +141,7 @@ record Operands(
   private static int signed(CodeBytes code, int at, int width) {
     return switch (width) {
       case 1 -> (byte) code.at(at);
-      case 4 ->
-          code.at(at) | code.at(at + 1) << 8 | code.at(at + 2) << 16 | code.at(at + 3) << 24;
+      case 4 -> code.at(at) | code.at(at + 1) << 8 | code.at(at + 2) << 16 | code.at(at + 3) << 24;
       default -> throw new IllegalArgumentException("no operand of " + width + " bytes");
     };
   }
@@ -149,8 +149,30 @@ record Operands(
   /** The opcodes that {@link Dispatch} knows, of those with ModRM. */
   private static boolean hasModRm(int opcode) {
     return switch (opcode) {
-      case 0x01, 0x03, 0x29, 0x2b, 0x31, 0x33, 0x38, 0x39, 0x3a, 0x3b, 0x63, 0x80, 0x81, 0x83,
-          0x84, 0x85, 0x88, 0x89, 0x8b, 0x8d, 0xc7, 0xff, 0x1b6, 0x1b7 ->
+      case 0x01,
+          0x03,
+          0x29,
+          0x2b,
+          0x31,
+          0x33,
+          0x38,
+          0x39,
+          0x3a,
+          0x3b,
+          0x63,
+          0x80,
+          0x81,
+          0x83,
+          0x84,
+          0x85,
+          0x88,
+          0x89,
+          0x8b,
+          0x8d,
+          0xc7,
+          0xff,
+          0x1b6,
+          0x1b7 ->
           true;
       default -> false;
     };

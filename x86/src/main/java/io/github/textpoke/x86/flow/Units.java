@@ -26,8 +26,7 @@ final class Units {
   static Units of(EhFrame frames, Symbols symbols, LoadedBytes loaded) {
     List<FunctionRange> ranges = new ArrayList<>(frames.ranges());
     ranges.addAll(symbols.functionRanges());
-    ranges.removeIf(
-        range -> range.end() <= range.start() || !loaded.isExecutable(range.start()));
+    ranges.removeIf(range -> range.end() <= range.start() || !loaded.isExecutable(range.start()));
     ranges.sort(
         Comparator.comparingLong(FunctionRange::start)
             .thenComparing(FunctionRange::end, Comparator.reverseOrder()));

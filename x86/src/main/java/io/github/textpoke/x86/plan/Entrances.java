@@ -24,8 +24,8 @@ import io.github.textpoke.x86.flow.ObjectSweep;
  *
  * <ol>
  *   <li>the function itself, which must be decoded whole and be what the file holds: its direct
- *       branches, calls and xbegins; its indirect jumps, each through a jump table that is read; the
- *       addresses that it takes; ENDBR64 in the run; calls that return into it;
+ *       branches, calls and xbegins; its indirect jumps, each through a jump table that is read;
+ *       the addresses that it takes; ENDBR64 in the run; calls that return into it;
  *   <li>the rest of the object ({@link ObjectSweep}): branches, jump tables and addresses taken
  *       that lead behind the start of the function;
  *   <li>what the loader writes: pointers to code (relocations). An object linked for a fixed
@@ -41,8 +41,8 @@ import io.github.textpoke.x86.flow.ObjectSweep;
  * in the middle of this one's functions. It does not see threads that stand inside already: that is
  * rule 10.
  *
- * <p>Immutable and thread-safe. Making one reads the whole object; keep it as long as the object
- * is mapped.
+ * <p>Immutable and thread-safe. Making one reads the whole object; keep it as long as the object is
+ * mapped.
  */
 public final class Entrances {
   /**
@@ -54,8 +54,7 @@ public final class Entrances {
    * @param tableEntries of jump tables of the function
    * @param outside ways that lead behind the function's start from elsewhere
    */
-  public record Unentered(
-      long from, long to, int instructions, int tableEntries, int outside) {}
+  public record Unentered(long from, long to, int instructions, int tableEntries, int outside) {}
 
   private final ElfImage image;
   private final Symbols symbols;
@@ -103,8 +102,7 @@ public final class Entrances {
    *     rule 1 if {@code site} is no boundary, 8 if a call would return there, 9 if the function
    *     ends before, 16 if it is in a restartable sequence
    */
-  public Unentered check(
-      InstructionDecoder decoder, CodeRegion function, long site, int length) {
+  public Unentered check(InstructionDecoder decoder, CodeRegion function, long site, int length) {
     Reading reading = new Reading(decoder, function);
     reading.boundary(site);
     EnteredRun run = EnteredRun.of(reading, site, length, bias);
@@ -145,7 +143,7 @@ public final class Entrances {
             code.address() + at,
             "%02x".formatted(code.bytes().at(at)),
             "%s holds %02x there: somebody else has changed the function, and what leads where is"
-                .formatted(image.name(), inFile.at(at))
+                    .formatted(image.name(), inFile.at(at))
                 + " not known",
             "remove the debugger or tool that wrote there");
       }
@@ -197,8 +195,7 @@ public final class Entrances {
       if (run.isEnteredFrom(pointers.target(i))) {
         throw run.enteredAt(
             pointers.target(i),
-            "the pointer at 0x%x leads there (a relocation)"
-                .formatted(pointers.source(i) + bias));
+            "the pointer at 0x%x leads there (a relocation)".formatted(pointers.source(i) + bias));
       }
     }
     if (image.isFixed()) {

@@ -101,8 +101,7 @@ public final class Compiled {
   /** The function of that name, {@code bias} above its link-time address. */
   public CodeRegion function(String name, long bias) {
     Symbol symbol = symbols.named(name).get(0);
-    CodeBytes bytes =
-        LoadedBytes.of(image).bytes(symbol.address(), symbol.size()).orElseThrow();
+    CodeBytes bytes = LoadedBytes.of(image).bytes(symbol.address(), symbol.size()).orElseThrow();
     return CodeRegion.of(name, symbol.address() + bias, bytes);
   }
 }

@@ -132,16 +132,14 @@ final class JumpTablesTest {
   @ParameterizedTest
   @MethodSource("flags")
   void findsExactlyTheLabelsThatGccPutsIntoItsTables(String flags) throws Exception {
-    Compiled object =
-        Compiled.of(directory, "switches.c", SWITCHES, flags + " -Wa,--keep-locals");
+    Compiled object = Compiled.of(directory, "switches.c", SWITCHES, flags + " -Wa,--keep-locals");
     Set<Long> expected = new TreeSet<>();
     Matcher entries = ENTRY.matcher(object.assembly());
     while (entries.find()) {
       expected.add(object.address(entries.group(1)));
     }
     List<String> refused = new ArrayList<>();
-    Set<Long> found =
-        targets(object, List.of("plain", "loop", "letters", "wide"), refused);
+    Set<Long> found = targets(object, List.of("plain", "loop", "letters", "wide"), refused);
     assertThat(refused).isEmpty();
     assertThat(expected).hasSizeGreaterThan(20);
     assertThat(found).isEqualTo(expected);
@@ -225,7 +223,8 @@ final class JumpTablesTest {
         .section .rodata
         table: .long 1b-table, 2b-table, 3b-table, 0x7fffffff
         """;
-    Compiled bounded = Compiled.of(directory, "bounded.s", code.replace("BETWEEN", "nop"), "-shared");
+    Compiled bounded =
+        Compiled.of(directory, "bounded.s", code.replace("BETWEEN", "nop"), "-shared");
     assertThat(targets(bounded, List.of("f"), new ArrayList<>())).hasSize(2);
     Compiled changed =
         Compiled.of(directory, "changed.s", code.replace("BETWEEN", "add $1, %edi"), "-shared");

@@ -3,6 +3,7 @@ package io.github.textpoke.x86.flow;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.google.common.collect.EnumMultiset;
+import io.github.textpoke.PatchException.BadObjectException;
 import io.github.textpoke.decode.CodeRegion;
 import io.github.textpoke.decode.Decoded;
 import io.github.textpoke.decode.Flow;
@@ -16,10 +17,14 @@ import io.github.textpoke.elf.Relocations;
 import io.github.textpoke.elf.Symbols;
 import io.github.textpoke.x86.decode.TableDecoder;
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.SplittableRandom;
 import java.util.TreeMap;
 import java.util.function.LongPredicate;
 import java.util.regex.Matcher;
@@ -36,6 +41,8 @@ final class ObjectSweepTest {
       Pattern.compile(
           "\\s*([0-9a-f]+):\\t(?:[a-z0-9]+,?[a-z]* )*?"
               + "(?:call|jmp|j[a-z]{1,3}|loop[a-z]*|xbegin)(?:,p[nt])? +([0-9a-f]+) <.*");
+
+  private static final long SEED = 0x7377_6565_7021L;
 
   @TempDir Path directory;
 
@@ -54,8 +61,7 @@ final class ObjectSweepTest {
                   range.get().start(),
                   start ->
                       new FunctionCode(
-                          new TableDecoder(),
-                          CodeRegion.of("f", start, loaded.code(range.get()))))
+                          new TableDecoder(), CodeRegion.of("f", start, loaded.code(range.get()))))
               .isBoundary(address);
     };
   }
@@ -89,7 +95,11 @@ final class ObjectSweepTest {
     }
     // mov $15, %rax; syscall: rt_sigreturn
     if (function.get().start() == target - 1
-        && loaded.instruction(target).orElseThrow().hex().startsWith("48 c7 c0 0f 00 00 00 0f 05")) {
+        && loaded
+            .instruction(target)
+            .orElseThrow()
+            .hex()
+            .startsWith("48 c7 c0 0f 00 00 00 0f 05")) {
       return Explanation.SIGNAL_TRAMPOLINE;
     }
     CodeRegion from = CodeRegion.of("source", source, loaded.instruction(source).orElseThrow());
@@ -128,8 +138,7 @@ final class ObjectSweepTest {
   void everyLandingPadIsABoundary(Path library) {
     ElfImage image = ElfImage.read(library);
     LongPredicate isBoundary = boundaries(image, ObjectSweep.of(image));
-    assertThat(LandingPads.of(image).all().asList())
-        .allMatch(pad -> isBoundary.test(pad));
+    assertThat(LandingPads.of(image).all().asList()).allMatch(pad -> isBoundary.test(pad));
   }
 
   @ParameterizedTest
@@ -232,8 +241,7 @@ final class ObjectSweepTest {
   @Test
   void readsAnObjectWithoutUnwindInformationAndSymbolsAtEveryByte() throws Exception {
     Compiled object = Compiled.of(directory, "bare.s", Sources.LINKS, "-shared");
-    Compiled.output(
-        directory, List.of("strip", "-R", ".eh_frame", "-o", "stripped", "object"));
+    Compiled.output(directory, List.of("strip", "-R", ".eh_frame", "-o", "stripped", "object"));
     ElfImage bare = ElfImage.read(directory.resolve("stripped"));
     assertThat(EhFrame.of(bare).ranges()).isEmpty();
     assertThat(Symbols.of(bare).all()).isEmpty();
@@ -251,5 +259,32 @@ final class ObjectSweepTest {
     Compiled object = Compiled.of(directory, "links.s", Sources.LINKS, "-shared");
     assertThat(object.image().buildId()).isEmpty();
     assertThat(ObjectSweep.of(object.image())).isNotSameAs(ObjectSweep.of(object.image()));
+  }
+
+  @Test
+  void refusesNothingElseThanByBadObjectExceptionWhereverBytesChange() throws Exception {
+    Compiled.of(directory, "links.s", Sources.LINKS, "-shared");
+    byte[] good = Files.readAllBytes(directory.resolve("object"));
+    SplittableRandom random = new SplittableRandom(SEED);
+    int refused = 0;
+    for (int round = 0; round < 3_000; round++) {
+      byte[] bytes = good.clone();
+      ByteBuffer buffer = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
+      for (int i = random.nextInt(1, 4); i > 0; i--) {
+        int at = random.nextInt(bytes.length - 8);
+        switch (random.nextInt(3)) {
+          case 0 -> buffer.put(at, (byte) random.nextInt());
+          case 1 -> buffer.putInt(at, random.nextInt());
+          case 2 -> buffer.putLong(at & ~7, random.nextBoolean() ? -1 : random.nextLong());
+          default -> throw new AssertionError();
+        }
+      }
+      try {
+        ObjectSweep.sweep(ElfImage.parse("hostile", ByteBuffer.wrap(bytes)));
+      } catch (BadObjectException e) {
+        refused++;
+      }
+    }
+    assertThat(refused).as("seed %x", SEED).isBetween(100, 2_900);
   }
 }
