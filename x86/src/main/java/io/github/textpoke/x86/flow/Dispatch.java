@@ -3,6 +3,7 @@ package io.github.textpoke.x86.flow;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.decode.Decoded;
 import io.github.textpoke.decode.Flow;
+import io.github.textpoke.x86.flow.Held.Kind;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Map;
@@ -26,59 +27,14 @@ final class Dispatch {
   /** How many instructions may stand between comparison and jump. */
   private static final int WINDOW = 40;
 
-  /** What a register holds. */
-  private enum Kind {
-    /** Something; two equal values are the same object. */
-    OPAQUE,
-    /** A constant address. */
-    ADDRESS,
-    /** An index, times 4. */
-    SCALED,
-    /** A 32-bit entry of a table, not yet sign-extended. */
-    RAW_ENTRY,
-    /** A 32-bit entry of a table. */
-    ENTRY,
-    /** The table's address plus a 32-bit entry of it. */
-    RELATIVE_TARGET,
-    /** A 64-bit entry of a table at a constant address. */
-    TARGET
-  }
-
-  /** A value; an index learns its bound from a comparison behind it. */
-  private static final class Value {
-    private final Kind kind;
-    private final long address;
-    private final @Nullable Value base;
-    private final @Nullable Value index;
-    private int bound;
-
-    private Value(Kind kind, long address, @Nullable Value base, @Nullable Value index, int bound) {
-      this.kind = kind;
-      this.address = address;
-      this.base = base;
-      this.index = index;
-      this.bound = bound;
-    }
-
-    static Value opaque(int bound) {
-      return new Value(Kind.OPAQUE, 0, null, null, bound);
-    }
-
-    static Value address(long address) {
-      return new Value(Kind.ADDRESS, address, null, null, NO_BOUND);
-    }
-  }
-
   /** An operand in memory; the frame and the stack pointer count as values too. */
   private record Memory(
-      @Nullable Value base, @Nullable Value index, int scale, int displacement, boolean isWide) {}
-
-  private static final int NO_BOUND = -1;
+      @Nullable Held base, @Nullable Held index, int scale, int displacement, boolean isWide) {}
 
   private final FunctionCode function;
-  private final Value[] registers = new Value[16];
-  private final Map<Memory, Value> memory = new HashMap<>();
-  private @Nullable Value compared;
+  private final Held[] registers = new Held[16];
+  private final Map<Memory, Held> memory = new HashMap<>();
+  private @Nullable Held compared;
   private int comparedTo;
 
   private Dispatch(FunctionCode function) {
@@ -109,15 +65,15 @@ final class Dispatch {
     if (jump.opcode() != 0xff || jump.extension() != 4) {
       return null;
     }
-    Value value = jump.isMemory() ? absoluteEntry(jump) : registers[jump.rm()];
+    Held value = jump.isMemory() ? absoluteEntry(jump) : registers[jump.rm()];
     if (value == null) {
       return null;
     }
-    int last = value.index == null ? NO_BOUND : value.index.bound;
+    int last = value.index == null ? Held.NO_BOUND : value.index.bound;
     return switch (value.kind) {
       case TARGET -> new Table(value.address, true, false, last);
       case RELATIVE_TARGET -> {
-        Value base = value.base;
+        Held base = value.base;
         yield base != null && base.kind == Kind.ADDRESS
             ? new Table(base.address, true, true, last)
             : new Table(0, false, true, last);
@@ -127,9 +83,9 @@ final class Dispatch {
   }
 
   /** The value of {@code table(,index,8)}; null where the operand has another form. */
-  private @Nullable Value absoluteEntry(Operands load) {
+  private @Nullable Held absoluteEntry(Operands load) {
     return load.base() == -1 && load.index() >= 0 && load.scale() == 8
-        ? new Value(Kind.TARGET, load.displacement(), null, registers[load.index()], NO_BOUND)
+        ? Held.target(load.displacement(), registers[load.index()])
         : null;
   }
 
@@ -138,7 +94,7 @@ final class Dispatch {
   }
 
   private void forget() {
-    Arrays.setAll(registers, i -> Value.opaque(NO_BOUND));
+    Arrays.setAll(registers, i -> Held.opaque(Held.NO_BOUND));
     memory.clear();
     compared = null;
   }
@@ -187,7 +143,7 @@ final class Dispatch {
       case 0x80, 0x83 -> immediate(o, 1);
       case 0x81 -> immediate(o, 4);
       case 0x3c -> compare(registers[0], function.code().bytes().at(o.end()));
-      case 0x3d -> compare(registers[0], o.narrow() ? NO_BOUND : o.immediate(bytes(), 4));
+      case 0x3d -> compare(registers[0], o.narrow() ? Held.NO_BOUND : o.immediate(bytes(), 4));
       case 0x38, 0x39, 0x3a, 0x3b, 0x84, 0x85 -> compared = null;
       default -> forget();
     }
@@ -203,13 +159,13 @@ final class Dispatch {
     if (o.extension() == 7) {
       compare(o.isMemory() ? loaded(o) : registers[o.rm()], value);
     } else if (o.extension() == 4 && value >= 0 && o.opcode() != 0x80) {
-      arithmetic(o.rm(), Value.opaque(value));
+      arithmetic(o.rm(), Held.opaque(value));
     } else {
       arithmetic(o.rm(), opaque());
     }
   }
 
-  private void compare(Value value, int bound) {
+  private void compare(Held value, int bound) {
     compared = value;
     comparedTo = bound;
   }
@@ -220,92 +176,84 @@ final class Dispatch {
       return;
     }
     switch (condition) {
-      case 7 -> bound(compared, comparedTo); // not above
-      case 3 -> bound(compared, comparedTo - 1); // not above or equal
+      case 7 -> compared.limit(comparedTo); // not above
+      case 3 -> compared.limit(comparedTo - 1); // not above or equal
       default -> {}
     }
   }
 
-  private static void bound(Value value, int bound) {
-    if (bound >= 0 && (value.bound == NO_BOUND || bound < value.bound)) {
-      value.bound = bound;
-    }
-  }
-
-  private Value lea(Operands o, int index) {
+  private Held lea(Operands o, int index) {
     if (o.base() == Operands.RIP && o.wide()) {
-      return Value.address(function.ripTarget(index));
+      return Held.address(function.ripTarget(index));
     }
     if (o.base() >= 0 && o.base() < 16 && o.index() < 0 && o.displacement() == 0) {
       return moved(registers[o.base()], o.wide()); // for processors that add faster than they move
     }
     boolean scaled = o.base() == -1 && o.index() >= 0 && o.scale() == 4 && o.displacement() == 0;
-    return scaled && o.wide()
-        ? new Value(Kind.SCALED, 0, null, registers[o.index()], NO_BOUND)
-        : opaque();
+    return scaled && o.wide() ? Held.indexed(Kind.SCALED, null, registers[o.index()]) : opaque();
   }
 
   /** 8b, 63: the register or what is loaded. */
-  private Value move(Operands o) {
+  private Held move(Operands o) {
     if (!o.isMemory()) {
       return moved(registers[o.rm()], o.wide());
     }
     boolean wideLoad = o.wide() && o.opcode() == 0x8b;
     if (wideLoad) {
-      Value entry = absoluteEntry(o);
+      Held entry = absoluteEntry(o);
       return entry == null ? loaded(o) : entry;
     }
     if (o.base() >= 0 && o.base() < 16 && o.index() >= 0 && o.displacement() == 0) {
-      Value base = registers[o.base()];
-      Value index = registers[o.index()];
+      Held base = registers[o.base()];
+      Held index = registers[o.index()];
       if (o.scale() == 4) {
-        return new Value(Kind.RAW_ENTRY, 0, base, index, NO_BOUND);
+        return Held.indexed(Kind.RAW_ENTRY, base, index);
       }
       if (o.scale() == 1 && base.kind == Kind.SCALED) {
-        return new Value(Kind.RAW_ENTRY, 0, index, base.index, NO_BOUND);
+        return Held.indexed(Kind.RAW_ENTRY, index, base.index);
       }
       if (o.scale() == 1 && index.kind == Kind.SCALED) {
-        return new Value(Kind.RAW_ENTRY, 0, base, index.index, NO_BOUND);
+        return Held.indexed(Kind.RAW_ENTRY, base, index.index);
       }
     }
     return loaded(o);
   }
 
   /** Moving 32 bits keeps an index, and cuts an address. */
-  private static Value moved(Value value, boolean wide) {
+  private static Held moved(Held value, boolean wide) {
     return wide || value.kind == Kind.OPAQUE || value.kind == Kind.RAW_ENTRY ? value : opaque();
   }
 
-  private Value signExtended(Value value) {
+  private Held signExtended(Held value) {
     return switch (value.kind) {
-      case RAW_ENTRY -> new Value(Kind.ENTRY, 0, value.base, value.index, NO_BOUND);
+      case RAW_ENTRY -> Held.indexed(Kind.ENTRY, value.base, value.index);
       case OPAQUE -> value;
       case ADDRESS, SCALED, ENTRY, RELATIVE_TARGET, TARGET -> opaque();
     };
   }
 
-  private Value zeroExtended(Operands o, int most) {
-    return !o.isMemory() && registers[o.rm()].bound != NO_BOUND
+  private Held zeroExtended(Operands o, int most) {
+    return !o.isMemory() && registers[o.rm()].bound != Held.NO_BOUND
         ? registers[o.rm()]
-        : Value.opaque(most);
+        : Held.opaque(most);
   }
 
-  private Value sum(Operands o, int one, int other) {
-    Value a = registers[one];
-    Value b = registers[other];
+  private Held sum(Operands o, int one, int other) {
+    Held a = registers[one];
+    Held b = registers[other];
     if (!o.wide()) {
       return opaque();
     }
     if (a.kind == Kind.ENTRY && isSame(a.base, b)) {
-      return new Value(Kind.RELATIVE_TARGET, 0, b, a.index, NO_BOUND);
+      return Held.indexed(Kind.RELATIVE_TARGET, b, a.index);
     }
     if (b.kind == Kind.ENTRY && isSame(b.base, a)) {
-      return new Value(Kind.RELATIVE_TARGET, 0, a, b.index, NO_BOUND);
+      return Held.indexed(Kind.RELATIVE_TARGET, a, b.index);
     }
     return opaque();
   }
 
-  private static boolean isSame(@Nullable Value one, Value other) {
+  private static boolean isSame(@Nullable Held one, Held other) {
     return one == other
         || (one != null
             && one.kind == Kind.ADDRESS
@@ -313,17 +261,17 @@ final class Dispatch {
             && one.address == other.address);
   }
 
-  private Value loaded(Operands o) {
+  private Held loaded(Operands o) {
     if (o.base() == Operands.RIP || o.narrow() || o.opcode() == 0x80) {
       return opaque();
     }
-    Value base = o.base() < 0 ? null : registers[o.base()];
-    Value index = o.index() < 0 ? null : registers[o.index()];
+    Held base = o.base() < 0 ? null : registers[o.base()];
+    Held index = o.index() < 0 ? null : registers[o.index()];
     return memory.computeIfAbsent(
         new Memory(base, index, o.scale(), o.displacement(), o.wide()), any -> opaque());
   }
 
-  private void arithmetic(int register, Value value) {
+  private void arithmetic(int register, Held value) {
     compared = null;
     if (register < 0) {
       store();
@@ -332,7 +280,7 @@ final class Dispatch {
     }
   }
 
-  private void write(Operands o, Value value) {
+  private void write(Operands o, Held value) {
     if (o.isMemory()) {
       store();
     } else {
@@ -340,7 +288,7 @@ final class Dispatch {
     }
   }
 
-  private void set(int register, Value value) {
+  private void set(int register, Held value) {
     registers[register] = value;
   }
 
@@ -348,15 +296,15 @@ final class Dispatch {
     memory.clear();
   }
 
-  private Value constant(Operands o) {
-    return Value.address(o.immediate(bytes(), 4));
+  private Held constant(Operands o) {
+    return Held.address(o.immediate(bytes(), 4));
   }
 
   private CodeBytes bytes() {
     return function.code().bytes();
   }
 
-  private static Value opaque() {
-    return Value.opaque(NO_BOUND);
+  private static Held opaque() {
+    return Held.opaque(Held.NO_BOUND);
   }
 }
