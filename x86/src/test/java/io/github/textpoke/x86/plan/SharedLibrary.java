@@ -12,14 +12,14 @@ import java.util.Map;
 import java.util.TreeMap;
 
 /** The functions that a shared library exports, by its .dynsym: code that nobody wrote for us. */
-final class SharedLibrary {
+public final class SharedLibrary {
   private static final int SHT_DYNSYM = 11;
   private static final int STT_FUNC = 2;
 
   private SharedLibrary() {}
 
   /** The C library that this JVM runs with. */
-  static Path libc() throws IOException {
+  public static Path libc() throws IOException {
     try (var maps = Files.lines(Path.of("/proc/self/maps"))) {
       return maps.filter(line -> line.contains("/libc.so.6") || line.contains("/libc-2."))
           .map(line -> Path.of(line.substring(line.indexOf('/'))))
@@ -29,7 +29,7 @@ final class SharedLibrary {
   }
 
   /** One region for each function, sorted by address, aliases left out. */
-  static ImmutableList<CodeRegion> functions(Path library) throws IOException {
+  public static ImmutableList<CodeRegion> functions(Path library) throws IOException {
     ByteBuffer elf = ByteBuffer.wrap(Files.readAllBytes(library)).order(ByteOrder.LITTLE_ENDIAN);
     int sections = (int) elf.getLong(0x28);
     int entrySize = elf.getShort(0x3a);
