@@ -143,7 +143,7 @@ final class Borrower {
     tracer.repairInterruptedCall(tid, original);
     if (ptrace.getRegisters(tid, original) < 0
         || !original.is64Bit()
-        || ptrace.isTrapQueued(tid)
+        || ptrace.isAnyTrapQueued(tid)
         || isInRestartableSequence(tid)) {
       giveBack(tid, groupStopped);
       return null;
@@ -167,6 +167,7 @@ final class Borrower {
     int born = injection.born();
     ptrace.setRegisters(tid, original);
     ptrace.setSignalMask(tid, mask);
+    injection.sendAgain(tid);
     // Run from stop to stop, it is past where the kernel would restart the call that it was in.
     giveBack(tid, groupStopped || injection.groupStopped() || tracer.sigtrap().isIgnored());
     tracer.setHelper(born);

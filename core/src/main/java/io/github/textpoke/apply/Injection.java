@@ -26,6 +26,9 @@ final class Injection {
 
   private boolean groupStopped;
 
+  /** Code of a SIGTRAP that was sent to the borrowed thread or its process. */
+  private int sentCode = Ptrace.NO_SIGNAL;
+
   /**
    * @param syscall address of a {@code syscall} instruction
    */
@@ -72,9 +75,8 @@ final class Injection {
       if (Ptrace.isSignalDelivery(status)
           && Ptrace.stopSignal(status) == Ptrace.SIGTRAP
           && isSent(ptrace.signalCode(tid))) {
-        // Sent to the process by somebody, and not the end of our step: for a thread of the
-        // program's.
-        Kernel.sendSignal(tracer.pid(), tracer.pid(), Ptrace.SIGTRAP);
+        // Sent by somebody, and not the end of our step.
+        noteSent(tid);
       } else if (Ptrace.isSignalDelivery(status) && Ptrace.stopSignal(status) != Ptrace.SIGTRAP) {
         // The thread blocks what can be blocked: SIGSTOP is left, and it is for the whole process.
         signal = Ptrace.stopSignal(status);
@@ -93,6 +95,28 @@ final class Injection {
         }
       }
     }
+  }
+
+  private void noteSent(int tid) {
+    if (tid == tracer.helper()) {
+      // To the process: for a thread of the program's.
+      Kernel.sendSignal(tracer.pid(), tracer.pid(), Ptrace.SIGTRAP);
+    } else {
+      sentCode = ptrace.signalCode(tid);
+    }
+  }
+
+  /**
+   * Sends a SIGTRAP again that came to the borrowed thread because it does not block it for us; it
+   * blocks now what it has blocked before.
+   */
+  void sendAgain(int tid) {
+    if (sentCode == Ptrace.SI_TKILL) {
+      Kernel.sendSignal(tracer.pid(), tid, Ptrace.SIGTRAP);
+    } else if (sentCode != Ptrace.NO_SIGNAL) {
+      Kernel.sendSignal(tracer.pid(), Ptrace.SIGTRAP);
+    }
+    sentCode = Ptrace.NO_SIGNAL;
   }
 
   private static boolean isSent(int signalCode) {

@@ -52,6 +52,7 @@ public final class Kernel {
   private static final int FUTEX_WAKE = 1;
   private static final long NANOS_PER_SECOND = 1_000_000_000;
   private static final int SYS_TGKILL = 234;
+  private static final int SYS_KILL = 62;
   private static final int SYS_KCMP = 312;
   private static final int KCMP_VM = 1;
   private static final int SCHED_FIFO = 1;
@@ -82,6 +83,11 @@ public final class Kernel {
   /** Sends a signal to one thread. */
   public static long sendSignal(int pid, int tid, int signal) {
     return call(SYS_TGKILL, pid, tid, signal, 0, 0);
+  }
+
+  /** Sends a signal to a process. */
+  public static long sendSignal(int pid, int signal) {
+    return call(SYS_KILL, pid, signal, 0, 0, 0);
   }
 
   /** 0 where both share one memory, 1 to 3 where not, or the negated errno. */

@@ -177,6 +177,14 @@ public final class Ptrace {
     return scratch.getLong(WORD);
   }
 
+  /** For PEEKSIGINFO: signals for the thread; for its process. */
+  private static final int OWN_QUEUE = 0;
+
+  private static final int SHARED_QUEUE = 1;
+
+  /** {@link #signalCode} of a signal that was sent to one thread. */
+  public static final int SI_TKILL = -6;
+
   /** Answer of {@link #signalCode} where the thread is gone. */
   public static final int NO_SIGNAL = Integer.MIN_VALUE;
 
@@ -193,9 +201,18 @@ public final class Ptrace {
    * somebody, and that the thread may block for ever, is another.
    */
   public boolean isTrapQueued(int tid) {
+    return isTrapQueued(tid, OWN_QUEUE, true);
+  }
+
+  /** Whether any SIGTRAP is queued for a stopped thread, or for its process. */
+  public boolean isAnyTrapQueued(int tid) {
+    return isTrapQueued(tid, OWN_QUEUE, false) || isTrapQueued(tid, SHARED_QUEUE, false);
+  }
+
+  private boolean isTrapQueued(int tid, int queue, boolean ofBreakpoint) {
     for (long from = 0; ; ) {
       scratch.putLong(PEEK_ARGS, from);
-      scratch.putInt(PEEK_ARGS + 8, 0);
+      scratch.putInt(PEEK_ARGS + 8, queue);
       scratch.putInt(PEEK_ARGS + 12, PEEK_COUNT);
       int count = call(PEEKSIGINFO, tid, base + PEEK_ARGS, base + PEEKED);
       if (count <= 0) {
@@ -203,7 +220,8 @@ public final class Ptrace {
       }
       for (int i = 0; i < count; i++) {
         int info = PEEKED + i * SIGINFO_SIZE;
-        if (scratch.getInt(info) == SIGTRAP && scratch.getInt(info + 8) == SI_KERNEL) {
+        if (scratch.getInt(info) == SIGTRAP
+            && (!ofBreakpoint || scratch.getInt(info + 8) == SI_KERNEL)) {
           return true;
         }
       }

@@ -20,25 +20,31 @@ import io.github.textpoke.PatchException.UnsupportedTargetException;
 import io.github.textpoke.PatchException.UnwritableMappingException;
 import io.github.textpoke.PatchException.WrongStateException;
 import io.github.textpoke.Site;
+import io.github.textpoke.apply.AttachOptions.EngineChoice;
 import io.github.textpoke.fixtures.Fixture;
 import io.github.textpoke.fixtures.RequiresPtrace;
+import io.github.textpoke.linux.Kernel;
 import io.github.textpoke.plan.Boundary;
 import io.github.textpoke.plan.PatchPlan;
 import io.github.textpoke.plan.Poke;
 import io.github.textpoke.plan.Step;
 import io.github.textpoke.plan.TrapAction;
 import io.github.textpoke.process.ProcMemReader;
+import io.github.textpoke.process.ProcStatus;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Each cause of failure has its own exception, and each leaves the target as it was. */
 @RequiresPtrace
 class FailuresTest {
+  private static final int SIGTRAP = 5;
   private static final int INT3 = 0xcc;
   private static final Duration SOON = Duration.ofSeconds(30);
   private static final CodeBytes NOP5 = CodeBytes.ofHex("0f 1f 44 00 00");
@@ -300,6 +306,35 @@ class FailuresTest {
                   .build());
       assertThatExceptionOfType(UnsafePlanException.class).isThrownBy(() -> process.apply(unsafe));
       assertThat(bytesAt(fixture, site)).isEqualTo(NOP5);
+    }
+  }
+
+  /** Its SIGTRAP could not be told from that of a breakpoint of ours. */
+  @ParameterizedTest
+  @EnumSource(
+      value = EngineChoice.class,
+      names = {"POKER", "STEPWISE"})
+  void aThreadThatBlocksAPendingSigtrapIsNotMadeToMeetABreakpoint(EngineChoice engine) {
+    try (Fixture fixture =
+        Fixture.start("workers", "--threads", "3", "--sites", "nop_0", "--block-sigtrap", "2")) {
+      int blocking =
+          Arrays.stream(ProcStatus.threads(fixture.pid()))
+              .filter(tid -> (ProcStatus.read(tid).blocked() & ProcStatus.SIGTRAP_BIT) != 0)
+              .findFirst()
+              .orElseThrow();
+      assertThat(Kernel.sendSignal(fixture.pid(), blocking, SIGTRAP)).isZero();
+      AttachOptions options = AttachOptions.DEFAULT.withEngine(engine);
+      assertThatExceptionOfType(SignalStateException.class)
+          .isThrownBy(
+              () -> {
+                try (TargetProcess process = TargetProcess.attach(fixture.pid(), options)) {
+                  process.apply(WorkerSites.plan(process, fixture, "nop_0"));
+                }
+              })
+          .withMessageContaining("thread " + blocking)
+          .matches(refusal -> refusal.outcome() == Outcome.UNTOUCHED);
+      assertThat(bytesAt(fixture, fixture.address("nop_0"))).isEqualTo(NOP5);
+      fixture.assertHealthy();
     }
   }
 

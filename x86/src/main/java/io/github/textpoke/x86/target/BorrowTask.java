@@ -48,6 +48,11 @@ final class BorrowTask {
   private static final int PEEKED = SCRATCH + 0x300;
   private static final int PEEK_COUNT = 8;
   private static final int SIGINFO_SIZE = 128;
+
+  /** Code of a signal that was sent to one thread; 4 bytes, as it is read. */
+  private static final long SI_TKILL = -6L & 0xffffffffL;
+
+  private static final int NOT_SENT = 1;
   private static final Slot STATUS = new Slot(SCRATCH + 0x700, 4);
   private static final Slot WORD = new Slot(SCRATCH + 0x708, 8);
   private static final Slot MASK = new Slot(SCRATCH + 0x710, 8);
@@ -80,6 +85,10 @@ final class BorrowTask {
   private final Slot memory;
   private final Slot born;
   private final Slot groupStopped;
+
+  /** Code of a SIGTRAP that was sent to the borrowed thread, or its process, and came to it. */
+  private final Slot sent;
+
   private final Slot scratch;
   private final Slot code = new Slot(CODE, 8);
   private final Routine await;
@@ -95,6 +104,7 @@ final class BorrowTask {
     memory = emitter.variable();
     born = emitter.variable();
     groupStopped = emitter.variable();
+    sent = emitter.variable();
     scratch = emitter.variable();
     await = await(emitter.variable());
     isTrapQueued = isTrapQueued(emitter.variable(), emitter.variable(), emitter.variable());
@@ -175,6 +185,7 @@ final class BorrowTask {
               Sys.RT_SIGACTION, Value.of(Sys.SIGSEGV), ACTION, Value.of(0), Value.of(SET_SIZE));
           emitter.set(new Slot(STEP, 8), 0);
           emitter.set(helper, 0);
+          emitter.set(sent, NOT_SENT);
           emitter.set(result, borrow.of());
           emitter.when(
               result.is(0),
@@ -219,14 +230,16 @@ final class BorrowTask {
   }
 
   private Routine isTrapQueued(Slot tid, Slot count, Slot index) {
+    Slot queue = emitter.variable();
     Slot from = new Slot(PEEK, 8);
     return emitter.routine(
         "isTrapQueued",
-        "whether the SIGTRAP of a breakpoint is queued",
-        ImmutableList.of(tid),
+        "whether a SIGTRAP is queued, for the thread (0) or for its process (1): we unblock it",
+        ImmutableList.of(tid, queue),
         () -> {
           emitter.set(from, 0);
-          emitter.set(new Slot(PEEK + 8, 8), (long) PEEK_COUNT << Integer.SIZE);
+          emitter.set(new Slot(PEEK + 8, 4), queue);
+          emitter.set(new Slot(PEEK + 12, 4), PEEK_COUNT);
           emitter.loop(
               () -> {
                 emitter.set(
@@ -237,10 +250,7 @@ final class BorrowTask {
                     count,
                     () -> {
                       Value info = new Place(PEEKED).plus(index.times(SIGINFO_SIZE));
-                      emitter.when(
-                          Emitter.both(
-                              info.intAt(0).is(Sys.SIGTRAP), info.intAt(SI_CODE).is(Sys.SI_KERNEL)),
-                          () -> emitter.give(1));
+                      emitter.when(info.intAt(0).is(Sys.SIGTRAP), () -> emitter.give(1));
                     });
                 emitter.set(from, from.plus(count));
               });
@@ -313,9 +323,13 @@ final class BorrowTask {
           emitter.when(
               new Signed(new Slot(SIGINFO + SI_CODE, 4)).isLess(1),
               () -> {
-                emitter.note("sent by somebody: for a thread of the program's");
-                emitter.system(
-                    Sys.TGKILL, new Slot(PID, 8), new Slot(PID, 8), Value.of(Sys.SIGTRAP));
+                emitter.note("sent by somebody, and not for the helper");
+                emitter.when(
+                    tid.is(helper),
+                    () ->
+                        emitter.system(
+                            Sys.TGKILL, new Slot(PID, 8), new Slot(PID, 8), Value.of(Sys.SIGTRAP)),
+                    () -> emitter.set(sent, new Slot(SIGINFO + SI_CODE, 4)));
               },
               () -> {
                 emitter.when(
@@ -407,6 +421,14 @@ final class BorrowTask {
           emitter.note("as it was, and free");
           ptrace(Sys.PTRACE_SETREGS, thread, Value.of(0), ORIGINAL);
           ptrace(Sys.PTRACE_SETSIGMASK, thread, Value.of(SET_SIZE), MASK.address());
+          emitter.note("a SIGTRAP that was sent meanwhile: the thread may block it now as before");
+          emitter.when(
+              sent.is(SI_TKILL),
+              () -> emitter.system(Sys.TGKILL, new Slot(PID, 8), thread, Value.of(Sys.SIGTRAP)),
+              () ->
+                  emitter.when(
+                      sent.isNot(NOT_SENT),
+                      () -> emitter.system(Sys.KILL, new Slot(PID, 8), Value.of(Sys.SIGTRAP))));
           ptrace(Sys.PTRACE_DETACH, thread, Value.of(0), Value.of(0));
           emitter.when(helper.is(0), () -> emitter.give(result));
           emitter.when(await.of(helper).is(0), () -> emitter.give(-Sys.ESRCH));
@@ -429,7 +451,12 @@ final class BorrowTask {
               answer(Sys.PTRACE_GETREGS, thread, Value.of(0), ORIGINAL).isLess(0),
               () -> emitter.give(0));
           emitter.when(register(ORIGINAL, 136).isNot(USER_CODE_64), () -> emitter.give(0));
-          emitter.when(isTrapQueued.of(thread).isNot(0), () -> emitter.give(0));
+          emitter.when(
+              isTrapQueued
+                  .of(thread, Value.of(0))
+                  .or(isTrapQueued.of(thread, Value.of(1)))
+                  .isNot(0),
+              () -> emitter.give(0));
           emitter.note("a call that would return EINTR because of us is issued again");
           emitter.when(
               register(ORIGINAL, 80).is(-Sys.EINTR),

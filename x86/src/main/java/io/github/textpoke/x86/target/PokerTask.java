@@ -16,6 +16,7 @@ import static io.github.textpoke.apply.internal.SessionLayout.RESULT_EXECED;
 import static io.github.textpoke.apply.internal.SessionLayout.RESULT_GONE;
 import static io.github.textpoke.apply.internal.SessionLayout.RESULT_KILLED;
 import static io.github.textpoke.apply.internal.SessionLayout.RESULT_OTHER_PROC;
+import static io.github.textpoke.apply.internal.SessionLayout.RESULT_SIGTRAP_PENDING;
 import static io.github.textpoke.apply.internal.SessionLayout.RESULT_STALE;
 import static io.github.textpoke.apply.internal.SessionLayout.RESULT_TOO_MANY;
 import static io.github.textpoke.apply.internal.SessionLayout.SCRATCH;
@@ -229,6 +230,10 @@ final class PokerTask {
               });
           emitter.add(Shared.HOLD, 1);
           emitter.run(handler.note);
+          emitter.note("threads may run into breakpoints before we have a plan");
+          emitter.when(
+              Emitter.either(Shared.UNDER_WAY.isNot(0), Shared.FLAGS.has(FLAG_HOLDS_TRAPS)),
+              () -> emitter.run(seizing.readMasks, Value.of(Threads.UNREAD)));
           emitter.when(
               Shared.UNDER_WAY.isNot(0),
               () -> {
@@ -272,7 +277,14 @@ final class PokerTask {
               threads.size.isGreater(TRACEE_CAPACITY / 2),
               () -> emitter.set(Shared.RESULT, RESULT_TOO_MANY));
           emitter.when(Shared.RESULT.isNot(0), () -> emitter.give(0));
-          emitter.run(seizing.refresh);
+          emitter.set(
+              Shared.RESULT_STEP, seizing.readMasks.of(Value.of(Threads.NEWBORN | Threads.UNREAD)));
+          emitter.when(
+              Shared.RESULT_STEP.isNot(0),
+              () -> {
+                emitter.set(Shared.RESULT, RESULT_SIGTRAP_PENDING);
+                emitter.give(0);
+              });
           emitter.when(
               Shared.FLAGS.has(FLAG_HANDLER),
               () ->
@@ -313,6 +325,8 @@ final class PokerTask {
                       emitter.set(last, shared.now.of());
                     });
                 emitter.when(events.gone.or(events.execed).isNot(0), () -> emitter.give(0));
+                emitter.note("nobody waits for us now");
+                emitter.run(seizing.readMasks, Value.of(Threads.UNREAD));
                 emitter.set(wait, Shared.LINGER);
                 emitter.note("who has asked to hold the threads is about to say what for");
                 emitter.when(

@@ -2,7 +2,6 @@ package io.github.textpoke.x86.target;
 
 import static io.github.textpoke.apply.internal.SessionLayout.LISTING;
 import static io.github.textpoke.apply.internal.SessionLayout.LISTING_SIZE;
-import static io.github.textpoke.apply.internal.SessionLayout.RESULT_SIGTRAP_PENDING;
 import static io.github.textpoke.apply.internal.SessionLayout.RESULT_TOO_MANY;
 import static io.github.textpoke.apply.internal.SessionLayout.RESULT_TRACED;
 import static io.github.textpoke.apply.internal.SessionLayout.SCRATCH;
@@ -52,8 +51,11 @@ final class Seizing {
   /** {@code seizeStragglers()}: in a young session, counts the threads before each plan. */
   final Routine seizeStragglers;
 
-  /** {@code refresh()}: looks again at new threads; while they are made they block all signals. */
-  final Routine refresh;
+  /**
+   * {@code readMasks(flags)}: looks at what the threads with one of these flags block; 0, or the id
+   * of one that must not meet a breakpoint now.
+   */
+  final Routine readMasks;
 
   /** {@code isDead(tid)}: whether it has ended, though nobody may have reaped it. */
   final Routine isDead;
@@ -113,7 +115,7 @@ final class Seizing {
     seizeProcess = seizeProcess(emitter.variable(), emitter.variable());
     seizeAll = seizeAll();
     seizeStragglers = seizeStragglers(emitter.variable());
-    refresh = refresh(emitter.variable(), emitter.variable());
+    readMasks = readMasks(emitter.variable(), emitter.variable());
   }
 
   private Value readStat(Value tid) {
@@ -149,7 +151,7 @@ final class Seizing {
     Slot blocked = emitter.variable();
     return emitter.routine(
         "noteSignals",
-        "what a thread blocks: an int3 takes it away",
+        "what a thread blocks: an int3 takes it away; whether it has a SIGTRAP pending",
         ImmutableList.of(entry),
         () -> {
           emitter.when(readStat(Threads.tid(entry)).is(0), () -> emitter.give(0));
@@ -159,12 +161,11 @@ final class Seizing {
               Emitter.both(
                   Emitter.both(blocked.has(SIGTRAP_BIT), stat(STAT_PENDING).has(SIGTRAP_BIT)),
                   isDead.of(Threads.tid(entry)).is(0)),
-              () -> fail(Value.of(RESULT_SIGTRAP_PENDING)));
+              () -> emitter.give(1));
         });
   }
 
   private Routine seizeOne(Slot error) {
-    Slot entry = emitter.variable();
     Slot tracer = emitter.variable();
     return emitter.routine(
         "seizeOne",
@@ -185,9 +186,8 @@ final class Seizing {
           emitter.when(
               error.is(0),
               () -> {
-                emitter.set(entry, threads.add.of(thread, flags));
+                emitter.run(threads.add, thread, flags.or(Threads.UNREAD));
                 emitter.set(found, 1);
-                emitter.run(noteSignals, entry);
                 emitter.give(0);
               });
           emitter.when(error.is(-Sys.ESRCH), () -> emitter.give(0));
@@ -391,25 +391,30 @@ final class Seizing {
         });
   }
 
-  private Routine refresh(Slot index, Slot entry) {
+  /**
+   * Reading costs more than seizing, so it is done while nobody waits for us: before the first
+   * plan, not before the threads are held. New threads are looked at again before each plan: while
+   * they are made they block all signals.
+   */
+  private Routine readMasks(Slot which, Slot index) {
+    Slot entry = emitter.variable();
     return emitter.routine(
-        "refresh",
-        "look again at new threads: while they are made they block all signals",
-        ImmutableList.of(),
+        "readMasks",
+        "look at the threads that have one of these flags; 0, or who has a SIGTRAP pending",
+        ImmutableList.of(which),
         () -> {
-          emitter.when(threads.count.of(Value.of(Threads.NEWBORN)).is(0), () -> emitter.give(0));
+          emitter.when(threads.count.of(which).is(0), () -> emitter.give(0));
           emitter.times(
               index,
               threads.size,
               () -> {
                 emitter.set(entry, Threads.at(index));
                 emitter.when(
-                    Threads.flags(entry).has(Threads.NEWBORN),
+                    new Value.Binary(Assembler.Operation.AND, Threads.flags(entry), which).isNot(0),
                     () -> {
-                      threads.clear(entry, Threads.NEWBORN);
                       emitter.when(
-                          isDead.of(Threads.tid(entry)).is(0),
-                          () -> emitter.run(threads.setMask, entry, stat(STAT_BLOCKED)));
+                          noteSignals.of(entry).isNot(0), () -> emitter.give(Threads.tid(entry)));
+                      threads.clear(entry, Threads.NEWBORN | Threads.UNREAD);
                     });
               });
         });

@@ -41,6 +41,9 @@ final class Threads {
   /** A child that was let go before its parent has reported it. */
   static final int SETTLED = 1 << 8;
 
+  /** Seized, and what it blocks was not looked at yet. */
+  static final int UNREAD = 1 << 9;
+
   /** {@code find(tid)}: the entry's address, 0 where there is none. */
   final Routine find;
 
