@@ -329,6 +329,8 @@ class PatchLedgerTest {
       }
       fixture.command("child");
       fixture.awaitCounter("child_new", 1_000, SOON);
+      // The parent may come to it after its child has called the site a thousand times.
+      fixture.awaitCounter("child", 1, SOON);
       int child = (int) fixture.counter("child");
       assertThat(onlyPatch(child)).isEqualTo(onlyPatch(fixture.pid()));
 
