@@ -44,18 +44,18 @@ final class BorrowTask {
   private static final Place ORIGINAL = new Place(SCRATCH + 0x100);
   private static final int SIGINFO = SCRATCH + 0x200;
   private static final int SI_CODE = 8;
+  private static final int SI_TKILL = -6;
   private static final int PEEK = SCRATCH + 0x280;
   private static final int PEEKED = SCRATCH + 0x300;
   private static final int PEEK_COUNT = 8;
   private static final int SIGINFO_SIZE = 128;
 
-  /** Code of a signal that was sent to one thread; 4 bytes, as it is read. */
-  private static final long SI_TKILL = -6L & 0xffffffffL;
-
-  private static final int NOT_SENT = 1;
   private static final Slot STATUS = new Slot(SCRATCH + 0x700, 4);
   private static final Slot WORD = new Slot(SCRATCH + 0x708, 8);
   private static final Slot MASK = new Slot(SCRATCH + 0x710, 8);
+  private static final Slot AWAITED = new Slot(SCRATCH + 0x7c0, 8);
+  private static final Slot LOOK_SECONDS = new Slot(SCRATCH + 0x7c8, 8);
+  private static final Slot LOOK = new Slot(SCRATCH + 0x7d0, 8);
   private static final Slot SET = new Slot(SCRATCH + 0x718, 8);
   private static final Place RSEQ = new Place(SCRATCH + 0x720);
   private static final int RSEQ_SIZE = 24;
@@ -67,6 +67,7 @@ final class BorrowTask {
   private static final int PROC_SCRATCH = SCRATCH + 0x800;
   private static final Place ALL_PROCESSORS = new Place(SCRATCH + 0x1a00);
   private static final int ALL_PROCESSORS_SIZE = 1024;
+  private static final int THREAD_SCRATCH = SCRATCH + 0x1e00;
   private static final int SET_SIZE = 8;
   private static final long ALL_BUT_SIGTRAP = ~(1L << Sys.SIGTRAP - 1);
   private static final int USER_CODE_64 = 0x33;
@@ -74,11 +75,13 @@ final class BorrowTask {
   private static final int SYSCALL_BYTES = 0x050f;
   private static final int CLEAR_FLAGS = ~(1 << 8 | 1 << 10);
   private static final int STOPPED = 0x7f;
+  private static final int STAT_STATE = 3;
   private static final int PAGE = 4096;
   private static final int OPTIONS = 1 << Sys.PTRACE_EVENT_CLONE | 1 << Sys.PTRACE_EVENT_EXEC;
 
   private final Emitter emitter;
   private final ProcFiles files;
+  private final ThreadFiles threadFiles;
   private final Routine descriptor;
   private final Slot thread = new Slot(THREAD, 8);
   private final Slot helper = new Slot(HELPER, 8);
@@ -86,9 +89,10 @@ final class BorrowTask {
   private final Slot born;
   private final Slot groupStopped;
 
-  /** Code of a SIGTRAP that was sent to the borrowed thread, or its process, and came to it. */
-  private final Slot sent;
+  /** SIGTRAPs of the program's that came to the thread while we stepped it. */
+  private final Slot owedToThread;
 
+  private final Slot owedToProcess;
   private final Slot scratch;
   private final Slot code = new Slot(CODE, 8);
   private final Routine await;
@@ -97,14 +101,16 @@ final class BorrowTask {
   private final Routine borrow;
   private final Routine prepare;
 
-  private BorrowTask(Emitter emitter) {
+  private BorrowTask(Emitter emitter, Assembler assembler) {
     this.emitter = emitter;
     files = new ProcFiles(emitter, PROC_SCRATCH);
+    threadFiles = new ThreadFiles(emitter, assembler, files, THREAD_SCRATCH);
     descriptor = files.descriptor();
     memory = emitter.variable();
     born = emitter.variable();
     groupStopped = emitter.variable();
-    sent = emitter.variable();
+    owedToThread = emitter.variable();
+    owedToProcess = emitter.variable();
     scratch = emitter.variable();
     await = await(emitter.variable());
     isTrapQueued = isTrapQueued(emitter.variable(), emitter.variable(), emitter.variable());
@@ -126,7 +132,7 @@ final class BorrowTask {
     Label start = new Label();
     assembler.note("entry: called by the JVM");
     assembler.jump(start);
-    BorrowTask task = new BorrowTask(emitter);
+    BorrowTask task = new BorrowTask(emitter, assembler);
     Routine main = task.main();
     assembler.note("start: clone the borrower, which goes on with a stack of its own");
     assembler.place(start);
@@ -183,9 +189,14 @@ final class BorrowTask {
           }
           emitter.system(
               Sys.RT_SIGACTION, Value.of(Sys.SIGSEGV), ACTION, Value.of(0), Value.of(SET_SIZE));
+          emitter.system(
+              Sys.RT_SIGACTION, Value.of(Sys.SIGCHLD), ACTION, Value.of(0), Value.of(SET_SIZE));
+          emitter.note("no directory is open: paths begin at the root");
+          emitter.set(files.directory, -1);
           emitter.set(new Slot(STEP, 8), 0);
           emitter.set(helper, 0);
-          emitter.set(sent, NOT_SENT);
+          emitter.set(owedToThread, 0);
+          emitter.set(owedToProcess, 0);
           emitter.set(result, borrow.of());
           emitter.when(
               result.is(0),
@@ -200,24 +211,85 @@ final class BorrowTask {
                       ptrace(Sys.PTRACE_DETACH, helper, Value.of(0), Value.of(0));
                     });
               });
+          emitter.when(
+              owedToThread.isNot(0),
+              () ->
+                  emitter.system(
+                      Sys.TGKILL, new Slot(PID, 8), owedToThread, Value.of(Sys.SIGTRAP)));
+          emitter.when(
+              owedToProcess.isNot(0),
+              () -> emitter.system(Sys.KILL, new Slot(PID, 8), Value.of(Sys.SIGTRAP)));
           emitter.note("what we still trace, the kernel releases when we end");
           emitter.system(Sys.EXIT_GROUP, Value.of(0));
         });
   }
 
+  /**
+   * Not by a wait that blocks: an execve of another thread takes the id that we wait for away, and
+   * the kernel wakes nobody who waits for that id (kernel/exit.c, pid_child_should_wake); and the
+   * main thread's end is not reported while another thread, that we trace, waits to be reaped.
+   */
   private Routine await(Slot tid) {
+    Slot answer = emitter.variable();
+    Slot chances = emitter.variable();
     return emitter.routine(
         "await",
         "wait until a thread stops or ends; 1: it has stopped",
         ImmutableList.of(tid),
         () -> {
-          emitter.when(
-              new Signed(
-                      Emitter.call(
-                          Sys.WAIT4, tid, STATUS.address(), Value.of(Sys.WALL), Value.of(0)))
-                  .isLess(1),
-              () -> emitter.give(0));
-          emitter.when(STATUS.and(0xff).is(STOPPED), () -> emitter.give(1));
+          emitter.set(chances, 3);
+          emitter.loop(
+              () -> {
+                emitter.set(
+                    answer,
+                    new Signed(
+                        Emitter.call(
+                            Sys.WAIT4,
+                            tid,
+                            STATUS.address(),
+                            Value.of(Sys.WNOHANG | Sys.WALL),
+                            Value.of(0))));
+                emitter.when(answer.isLess(0), () -> emitter.give(0));
+                emitter.when(
+                    answer.isNot(0),
+                    () -> {
+                      emitter.when(STATUS.and(0xff).is(STOPPED), () -> emitter.give(1));
+                      emitter.give(0);
+                    });
+                emitter.note("a stop sends SIGCHLD, which is blocked, so kept");
+                emitter.set(AWAITED, 1L << Sys.SIGCHLD - 1);
+                emitter.set(LOOK_SECONDS, 0);
+                emitter.set(LOOK, 1_000_000);
+                emitter.set(
+                    answer,
+                    Emitter.call(
+                        Sys.RT_SIGTIMEDWAIT,
+                        AWAITED.address(),
+                        Value.of(0),
+                        LOOK_SECONDS.address(),
+                        Value.of(SET_SIZE)));
+                emitter.when(
+                    answer.isLess(0),
+                    () -> {
+                      emitter.note("a main thread that is dead is reported last, or never");
+                      emitter.when(
+                          Emitter.call(Sys.TGKILL, new Slot(PID, 8), tid, Value.of(0))
+                              .is(-Sys.ESRCH),
+                          () -> emitter.give(0));
+                      emitter.set(answer, 0);
+                      emitter.when(
+                          threadFiles.read.of(tid, ProcFiles.word("/stat")).isNot(0),
+                          () ->
+                              emitter.set(
+                                  answer, threadFiles.field.of(Value.of(STAT_STATE)).byteAt(0)));
+                      emitter.when(
+                          Emitter.either(answer.is('Z'), answer.is('X')),
+                          () -> {
+                            emitter.set(chances, chances.minus(1));
+                            emitter.when(chances.is(0), () -> emitter.give(0));
+                          });
+                    });
+              });
         });
   }
 
@@ -230,16 +302,14 @@ final class BorrowTask {
   }
 
   private Routine isTrapQueued(Slot tid, Slot count, Slot index) {
-    Slot queue = emitter.variable();
     Slot from = new Slot(PEEK, 8);
     return emitter.routine(
         "isTrapQueued",
-        "whether a SIGTRAP is queued, for the thread (0) or for its process (1): we unblock it",
-        ImmutableList.of(tid, queue),
+        "whether the SIGTRAP of a breakpoint is queued",
+        ImmutableList.of(tid),
         () -> {
           emitter.set(from, 0);
-          emitter.set(new Slot(PEEK + 8, 4), queue);
-          emitter.set(new Slot(PEEK + 12, 4), PEEK_COUNT);
+          emitter.set(new Slot(PEEK + 8, 8), (long) PEEK_COUNT << Integer.SIZE);
           emitter.loop(
               () -> {
                 emitter.set(
@@ -250,7 +320,10 @@ final class BorrowTask {
                     count,
                     () -> {
                       Value info = new Place(PEEKED).plus(index.times(SIGINFO_SIZE));
-                      emitter.when(info.intAt(0).is(Sys.SIGTRAP), () -> emitter.give(1));
+                      emitter.when(
+                          Emitter.both(
+                              info.intAt(0).is(Sys.SIGTRAP), info.intAt(SI_CODE).is(Sys.SI_KERNEL)),
+                          () -> emitter.give(1));
                     });
                 emitter.set(from, from.plus(count));
               });
@@ -323,13 +396,11 @@ final class BorrowTask {
           emitter.when(
               new Signed(new Slot(SIGINFO + SI_CODE, 4)).isLess(1),
               () -> {
-                emitter.note("sent by somebody, and not for the helper");
+                emitter.note("sent by somebody: given back when we are done, or we met it again");
                 emitter.when(
-                    tid.is(helper),
-                    () ->
-                        emitter.system(
-                            Sys.TGKILL, new Slot(PID, 8), new Slot(PID, 8), Value.of(Sys.SIGTRAP)),
-                    () -> emitter.set(sent, new Slot(SIGINFO + SI_CODE, 4)));
+                    new Signed(new Slot(SIGINFO + SI_CODE, 4)).is(SI_TKILL),
+                    () -> emitter.set(owedToThread, tid),
+                    () -> emitter.set(owedToProcess, 1));
               },
               () -> {
                 emitter.when(
@@ -421,14 +492,6 @@ final class BorrowTask {
           emitter.note("as it was, and free");
           ptrace(Sys.PTRACE_SETREGS, thread, Value.of(0), ORIGINAL);
           ptrace(Sys.PTRACE_SETSIGMASK, thread, Value.of(SET_SIZE), MASK.address());
-          emitter.note("a SIGTRAP that was sent meanwhile: the thread may block it now as before");
-          emitter.when(
-              sent.is(SI_TKILL),
-              () -> emitter.system(Sys.TGKILL, new Slot(PID, 8), thread, Value.of(Sys.SIGTRAP)),
-              () ->
-                  emitter.when(
-                      sent.isNot(NOT_SENT),
-                      () -> emitter.system(Sys.KILL, new Slot(PID, 8), Value.of(Sys.SIGTRAP))));
           ptrace(Sys.PTRACE_DETACH, thread, Value.of(0), Value.of(0));
           emitter.when(helper.is(0), () -> emitter.give(result));
           emitter.when(await.of(helper).is(0), () -> emitter.give(-Sys.ESRCH));
@@ -451,12 +514,14 @@ final class BorrowTask {
               answer(Sys.PTRACE_GETREGS, thread, Value.of(0), ORIGINAL).isLess(0),
               () -> emitter.give(0));
           emitter.when(register(ORIGINAL, 136).isNot(USER_CODE_64), () -> emitter.give(0));
+          emitter.when(isTrapQueued.of(thread).isNot(0), () -> emitter.give(0));
+          emitter.note("a filter of its own might kill it for our clone");
           emitter.when(
-              isTrapQueued
-                  .of(thread, Value.of(0))
-                  .or(isTrapQueued.of(thread, Value.of(1)))
-                  .isNot(0),
-              () -> emitter.give(0));
+              threadFiles.read.of(thread, ProcFiles.word("/status")).is(0), () -> emitter.give(0));
+          emitter.set(at, threadFiles.find.of(ProcFiles.word("eccomp:\t")));
+          emitter.when(
+              at.isNot(0),
+              () -> emitter.when(threadFiles.number.of(at).isNot(0), () -> emitter.give(0)));
           emitter.note("a call that would return EINTR because of us is issued again");
           emitter.when(
               register(ORIGINAL, 80).is(-Sys.EINTR),
@@ -543,9 +608,9 @@ final class BorrowTask {
               () -> {
                 emitter.note("the code: never writable and executable at once");
                 file(fd, ours, result, 3, 0);
-                emitter.system(
-                    Sys.PWRITE64,
+                whole(
                     ours,
+                    result,
                     new Slot(CODE_BYTES, 8),
                     new Slot(CODE_BYTES + 8, 8),
                     Value.of(0));
@@ -565,7 +630,7 @@ final class BorrowTask {
               new Slot(LEDGER_SIZE, 8).isNot(0),
               () -> {
                 file(fd, ours, result, 6, 1);
-                emitter.system(Sys.FTRUNCATE, ours, new Slot(LEDGER_SIZE, 8));
+                resize(ours, result, new Slot(LEDGER_SIZE, 8));
                 emitter.system(Sys.CLOSE, ours);
                 helperCall(
                     result,
@@ -581,21 +646,19 @@ final class BorrowTask {
           emitter.note("the session: it stays open in the helper until the JVM has mapped it");
           file(fd, ours, result, 9, 2);
           emitter.set(new Slot(SESSION_FD, 8), fd);
-          emitter.system(Sys.FTRUNCATE, ours, new Slot(SESSION_SIZE, 8));
-          emitter.system(
-              Sys.PWRITE64,
+          resize(ours, result, new Slot(SESSION_SIZE, 8));
+          whole(
               ours,
+              result,
               new Slot(SESSION_BYTES, 8),
               new Slot(SESSION_BYTES + 8, 8),
               Value.of(0));
           helperCall(result, 14, Sys.GETPID);
           emitter.set(WORD, result);
-          emitter.system(
-              Sys.PWRITE64, ours, WORD.address(), Value.of(8), Value.of(SessionLayout.TARGET));
+          whole(ours, result, WORD.address(), Value.of(8), Value.of(SessionLayout.TARGET));
           helperCall(result, 10, Sys.GETTID);
           emitter.set(WORD, result);
-          emitter.system(
-              Sys.PWRITE64, ours, WORD.address(), Value.of(8), Value.of(SessionLayout.HELPER));
+          whole(ours, result, WORD.address(), Value.of(8), Value.of(SessionLayout.HELPER));
           emitter.system(Sys.CLOSE, ours);
           helperCall(
               session,
@@ -625,6 +688,18 @@ final class BorrowTask {
           ptrace(Sys.PTRACE_SETSIGMASK, helper, Value.of(SET_SIZE), SET.address());
           ptrace(Sys.PTRACE_DETACH, helper, Value.of(0), Value.of(0));
         });
+  }
+
+  /** Writes to a file of the helper's, whose memory would not be there: it would die of SIGBUS. */
+  private void whole(Slot ours, Slot result, Value from, Value length, Value at) {
+    emitter.set(result, Emitter.call(Sys.PWRITE64, ours, from, length, at));
+    emitter.when(result.isLess(0), () -> emitter.give(result));
+    emitter.when(result.isNot(length), () -> emitter.give(-Sys.EFBIG));
+  }
+
+  private void resize(Slot ours, Slot result, Value size) {
+    emitter.set(result, Emitter.call(Sys.FTRUNCATE, ours, size));
+    emitter.when(result.isLess(0), () -> emitter.give(result));
   }
 
   /** A new file in the helper, and our own descriptor of it. */

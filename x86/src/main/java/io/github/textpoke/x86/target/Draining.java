@@ -70,7 +70,8 @@ final class Draining {
         "whether a thread is in no system call, or in one that makes a child",
         ImmutableList.of(tid),
         () -> {
-          emitter.when(files.read.of(tid, ProcFiles.word("/syscall")).is(0), () -> emitter.give(0));
+          emitter.note("gone, which the kernel says when we stop it; or we may not look");
+          emitter.when(files.read.of(tid, ProcFiles.word("/syscall")).is(0), () -> emitter.give(1));
           emitter.note("'running', or a number, -1 outside of any call");
           emitter.when(
               Emitter.either(files.text.byteAt(0).is('r'), files.text.byteAt(0).is('-')),

@@ -216,6 +216,14 @@ final class PokerTask {
                 emitter.set(plans.memory, files.open.of(Value.of(Sys.O_RDWR | Sys.O_CLOEXEC)));
                 emitter.when(plans.memory.isLess(0), () -> emitter.set(problem, plans.memory));
               });
+          emitter.note("an execve before the first thread was seized is reported to nobody");
+          emitter.when(
+              problem.is(0),
+              () ->
+                  emitter.when(
+                      Emitter.call(Sys.KCMP, events.self, events.target, Value.of(Sys.KCMP_VM))
+                          .isNot(0),
+                      () -> emitter.set(problem, RESULT_EXECED)));
           emitter.when(problem.is(0), () -> emitter.set(problem, syncs()));
           emitter.when(
               problem.isNot(0),

@@ -81,6 +81,7 @@ final class Sys {
   static final int EPERM = 1;
   static final int ESRCH = 3;
   static final int EINTR = 4;
+  static final int EFBIG = 27;
   static final int ETIMEDOUT = 110;
   static final int ERESTARTNOINTR = 513;
   static final int ERESTARTNOHAND = 514;
