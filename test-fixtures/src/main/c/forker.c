@@ -10,7 +10,8 @@
  *   --sharer-early    two such children, one of each sort, that call the site for ever; they exist
  *                     when the program is ready
  *
- * The command "exec" makes the program start itself anew; it says "ready" again. The command "child"
+ * The command "exec" makes the program start itself anew; it says "ready" again. "exec-by-thread" does
+ * so by a thread that is not the main one, which the kernel then makes the main one. The command "child"
  * makes it fork a child that calls the site for ever. Counters:
  * generation: how often it did so; calls, results_old, results_new, wrong of workers and children;
  * children_K of sort K (fork, vfork, spawn, sharer), child_wrong: children with exit code not 0;
@@ -137,15 +138,22 @@ static void fork_child(void) {
   start_thread(watch_child, (void *)(intptr_t)child);
 }
 
+static void *start_anew(void *argument) {
+  (void)argument;
+  (*generation)++;
+  execv("/proc/self/exe", own_arguments);
+  fail("execv");
+  return NULL;
+}
+
 static void command(const char *line) {
   if (strcmp(line, "child") == 0) {
     fork_child();
     return;
   }
-  if (strcmp(line, "exec") != 0) fail("no command '%s'", line);
-  (*generation)++;
-  execv("/proc/self/exe", own_arguments);
-  fail("execv");
+  if (strcmp(line, "exec") == 0) start_anew(NULL);
+  if (strcmp(line, "exec-by-thread") != 0) fail("no command '%s'", line);
+  start_thread(start_anew, NULL);
 }
 
 int main(int argc, char **argv) {

@@ -8,6 +8,8 @@
  *   --strict-allow   kills on every call but read, write, futex, exit, exit_group, rt_sigreturn and
  *                    restart_syscall; may not be given with --deny
  *
+ *   --of-one         only a worker of its own, one more, is below the filter
+ *
  * The filter is installed when the workers exist, in all threads. Counters: calls, results_old,
  * results_new, wrong.
  */
@@ -16,6 +18,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,12 +72,28 @@ static void deny(const char *list, unsigned action) {
   free(copy);
 }
 
+static struct tally tally_of_one;
+
+static void install(unsigned flags) {
+  struct sock_fprog program = {.len = length, .filter = filter};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) fail("PR_SET_NO_NEW_PRIVS");
+  if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program)) fail("seccomp");
+}
+
+static void *work_below_filter(void *argument) {
+  (void)argument;
+  install(0);
+  for (long x = 0;; x++) call_site(&tally_of_one, x);
+  return NULL;
+}
+
 int main(int argc, char **argv) {
   fixture_init(argc, argv);
   long threads = option_number("--threads", 2);
   const char *denied = option_text("--deny", NULL);
   unsigned action = parse_action(option_text("--with", "errno"));
   bool strict = option_flag("--strict-allow");
+  bool of_one = option_flag("--of-one");
   options_done();
   if (strict == (denied != NULL)) {
     fprintf(stderr, "fixture: give either --deny or --strict-allow\n");
@@ -93,10 +112,12 @@ int main(int argc, char **argv) {
     deny(denied, action);
     emit((struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
   }
-  struct sock_fprog program = {.len = length, .filter = filter};
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) fail("PR_SET_NO_NEW_PRIVS");
-  if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program)) {
-    fail("seccomp");
+  if (of_one) {
+    tally_of_one = new_tally(threads);
+    start_thread(work_below_filter, NULL);
+    while (*tally_of_one.calls == 0) sched_yield();
+  } else {
+    install(SECCOMP_FILTER_FLAG_TSYNC);
   }
   ready();
   serve(NULL);

@@ -145,6 +145,22 @@ class FailuresTest {
     }
   }
 
+  /** It runs, so it would be the first to be borrowed. */
+  @Test
+  void aThreadBelowAFilterOfItsOwnIsNotMadeToClone() {
+    try (Fixture fixture =
+        Fixture.start(
+            "seccomp", "--deny", "clone", "--with", "kill", "--of-one", "--threads", "0")) {
+      for (int round = 0; round < 20; round++) {
+        try (TargetProcess process = TargetProcess.attach(fixture.pid())) {
+          process.apply(LivingTargetsTest.plan(process, fixture)).revert();
+        }
+      }
+      fixture.awaitCounter("calls", fixture.counter("calls") + 1_000, SOON);
+      fixture.assertHealthy();
+    }
+  }
+
   @Test
   void aFilterThatAllowsAlmostNothingIsRefused() {
     try (Fixture fixture = Fixture.start("seccomp", "--strict-allow")) {

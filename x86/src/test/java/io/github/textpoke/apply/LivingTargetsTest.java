@@ -48,13 +48,17 @@ class LivingTargetsTest {
     }
   }
 
-  /** Seizing, borrowing and syncing are met by an execve at any moment. */
-  @Test
-  void aProgramThatCallsExecveWhileItIsSeizedLivesOn() {
+  /**
+   * Seizing, borrowing and syncing are met by an execve at any moment. One that another thread than
+   * the main one calls takes the thread's id away.
+   */
+  @ParameterizedTest
+  @ValueSource(strings = {"exec", "exec-by-thread"})
+  void aProgramThatCallsExecveWhileItIsSeizedLivesOn(String command) {
     AttachOptions hasty = AttachOptions.DEFAULT.withLinger(Duration.ZERO);
     try (Fixture fixture = Fixture.start("forker", "--threads", "8")) {
-      for (int generation = 2; generation < 150; generation++) {
-        fixture.command("exec");
+      for (int generation = 2; generation < 100; generation++) {
+        fixture.command(command);
         long attached = 0;
         while (fixture.counter("generation") < generation - 1 || attached == 0) {
           attached++;
