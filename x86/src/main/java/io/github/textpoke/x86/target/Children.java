@@ -1,5 +1,6 @@
 package io.github.textpoke.x86.target;
 
+import static io.github.textpoke.apply.internal.SessionLayout.PLAN_BEGUN;
 import static io.github.textpoke.apply.internal.SessionLayout.PLAN_NEXT;
 import static io.github.textpoke.apply.internal.SessionLayout.PLAN_PROGRESS;
 import static io.github.textpoke.apply.internal.SessionLayout.PLAN_SITES;
@@ -83,7 +84,12 @@ final class Children {
                 emitter.when(
                     read(INHERITED.address(), 8, plan.at(PLAN_PROGRESS)).isNot(8),
                     () -> emitter.give(0));
-                emitter.when(INHERITED.isNot(plan.at(PLAN_PROGRESS).at(0)), () -> emitter.give(1));
+                emitter.note("one that was made before the plan began keeps what it has");
+                emitter.when(
+                    INHERITED
+                        .shiftedRight(Integer.SIZE)
+                        .is(plan.at(PLAN_BEGUN).shiftedRight(Integer.SIZE)),
+                    () -> emitter.give(1));
               });
           emitter.times(
               index,

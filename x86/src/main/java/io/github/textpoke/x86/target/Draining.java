@@ -27,6 +27,7 @@ final class Draining {
   private final Events events;
   private final Seizing seizing;
   private final Slot entry;
+  private final Routine makesChild;
 
   Draining(
       Emitter emitter,
@@ -57,14 +58,28 @@ final class Draining {
                   shared.timespec.of(nanos),
                   Value.of(Sys.SIGSET_SIZE));
             });
+    makesChild = makesChild(emitter.variable());
     Routine mayRunCode = mayRunCode(emitter.variable());
     Routine forgetUnstoppable =
         forgetUnstoppable(isBlocked(emitter.variable()), emitter.variable());
     drain = drain(mayRunCode, forgetUnstoppable, plans, emitter.variable());
   }
 
+  private Routine makesChild(Slot number) {
+    return emitter.routine(
+        "makesChild",
+        "whether the call that was read is one that makes a child",
+        ImmutableList.of(),
+        () -> {
+          emitter.set(number, files.number.of(files.text));
+          emitter.when(
+              Emitter.both(number.isGreater(Sys.CLONE - 1), number.isLess(Sys.VFORK + 1)),
+              () -> emitter.give(1));
+          emitter.when(number.is(Sys.CLONE3), () -> emitter.give(1));
+        });
+  }
+
   private Routine mayRunCode(Slot tid) {
-    Slot number = emitter.variable();
     return emitter.routine(
         "mayRunCode",
         "whether a thread is in no system call, or in one that makes a child",
@@ -76,26 +91,31 @@ final class Draining {
           emitter.when(
               Emitter.either(files.text.byteAt(0).is('r'), files.text.byteAt(0).is('-')),
               () -> emitter.give(1));
-          emitter.set(number, files.number.of(files.text));
-          emitter.when(
-              Emitter.both(number.isGreater(Sys.CLONE - 1), number.isLess(Sys.VFORK + 1)),
-              () -> emitter.give(1));
-          emitter.when(number.is(Sys.CLONE3), () -> emitter.give(1));
+          emitter.give(makesChild.of());
         });
   }
 
-  /** A parent that waits for its vfork child does not stop before that ends: it is clean. */
-  private Routine isBlocked(Slot tid) {
+  /**
+   * A parent that waits for its vfork child does not stop before that ends: it is clean. One that
+   * is blocked on its way to a child is not: the child has not been reported, and may hold
+   * breakpoints.
+   */
+  private Routine isBlocked(Slot blocked) {
     return emitter.routine(
         "isBlocked",
-        "whether a thread is blocked in a system call",
-        ImmutableList.of(tid),
+        "whether a thread is blocked in a system call that makes no child any more",
+        ImmutableList.of(blocked),
         () -> {
-          emitter.when(files.read.of(tid, ProcFiles.word("/syscall")).is(0), () -> emitter.give(0));
           emitter.when(
-              Emitter.both(
-                  files.text.byteAt(0).isGreater('0' - 1), files.text.byteAt(0).isLess('9' + 1)),
-              () -> emitter.give(1));
+              files.read.of(Threads.tid(blocked), ProcFiles.word("/syscall")).is(0),
+              () -> emitter.give(0));
+          emitter.when(
+              Emitter.either(files.text.byteAt(0).isLess('0'), files.text.byteAt(0).isGreater('9')),
+              () -> emitter.give(0));
+          emitter.when(
+              makesChild.of().isNot(0),
+              () -> emitter.give(Threads.flags(blocked).and(Threads.VFORKS)));
+          emitter.give(1);
         });
   }
 
@@ -115,7 +135,7 @@ final class Draining {
                     Threads.flags(entry).has(Threads.EXPECTED),
                     () ->
                         emitter.when(
-                            Emitter.call(Sys.KILL, Threads.tid(entry), Value.of(0)).is(-Sys.ESRCH),
+                            seizing.isDead.of(Threads.tid(entry)).isNot(0),
                             () -> emitter.run(threads.remove, Threads.tid(entry))),
                     () ->
                         emitter.when(
@@ -126,7 +146,7 @@ final class Draining {
                                     () -> emitter.run(threads.remove, Threads.tid(entry)),
                                     () ->
                                         emitter.when(
-                                            isBlocked.of(Threads.tid(entry)).isNot(0),
+                                            isBlocked.of(entry).isNot(0),
                                             () -> threads.clear(entry, Threads.DRAINING)))));
               });
         });

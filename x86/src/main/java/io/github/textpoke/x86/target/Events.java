@@ -485,11 +485,13 @@ final class Events {
                         emitter.run(threads.remove, tid);
                         emitter.when(tid.is(target), () -> emitter.set(gone, 1));
                       },
-                      () ->
-                          emitter.when(
-                              event.is(Sys.PTRACE_EVENT_STOP),
-                              () -> emitter.run(stop),
-                              () -> other(event, child, known)));
+                      () -> {
+                        emitter.when(entry.isNot(0), () -> threads.clear(entry, Threads.VFORKS));
+                        emitter.when(
+                            event.is(Sys.PTRACE_EVENT_STOP),
+                            () -> emitter.run(stop),
+                            () -> other(event, child, known));
+                      });
                 }));
   }
 
@@ -535,6 +537,11 @@ final class Events {
                           emitter.when(
                               Threads.flags(known).has(Threads.SETTLED),
                               () -> emitter.run(threads.remove, child)));
+                  emitter.note("an entry may have moved");
+                  emitter.set(entry, threads.find.of(tid));
+                  emitter.when(
+                      Emitter.both(event.is(Sys.PTRACE_EVENT_VFORK), entry.isNot(0)),
+                      () -> threads.set(entry, Threads.VFORKS));
                   emitter.run(resume, tid, Value.of(0));
                 }));
   }

@@ -163,7 +163,8 @@ final class PokerTask {
                   emitter.loopWhile(
                       Emitter.both(
                           Shared.NAMED.isNot(events.self),
-                          Emitter.call(Sys.GETPPID).is(Shared.TARGET)),
+                          Emitter.call(Sys.TGKILL, Shared.TARGET, Shared.HELPER, Value.of(0))
+                              .is(0)),
                       () ->
                           emitter.compute(shared.await(Shared.NAMED, Shared.NAMED, NAMED_NANOS))));
         });
@@ -228,6 +229,11 @@ final class PokerTask {
           emitter.when(
               problem.isNot(0),
               () -> {
+                emitter.note("another poker has done it: that is the answer, whatever we may not");
+                emitter.when(
+                    Emitter.both(
+                        Shared.REQUEST.isNot(Shared.ANSWERED), Shared.FINISHED.is(request)),
+                    () -> emitter.give(1));
                 emitter.set(Shared.RESULT, problem);
                 emitter.set(Shared.RESULT_OUTCOME, OUTCOME_UNTOUCHED);
                 emitter.when(

@@ -44,6 +44,9 @@ final class Threads {
   /** Seized, and what it blocks was not looked at yet. */
   static final int UNREAD = 1 << 9;
 
+  /** Waits for a child that shares its memory until it execs or ends: it can't stop before. */
+  static final int VFORKS = 1 << 10;
+
   /** {@code find(tid)}: the entry's address, 0 where there is none. */
   final Routine find;
 
