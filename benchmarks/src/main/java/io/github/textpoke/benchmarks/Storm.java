@@ -24,14 +24,16 @@ public final class Storm {
   private record Run(Round parked, int pokes, int gcPercent) {}
 
   /**
-   * {@code --rounds N}, {@code --toggles N}, {@code --interval-us N}, {@code --workers N}. Ends the
-   * JVM with 2 if they are wrong, with 1 if something fails.
+   * {@code --rounds N}, {@code --toggles N}, {@code --interval-us N}, {@code --workers N}, {@code
+   * --poker}: without the stepwise engine. Ends the JVM with 2 if they are wrong, with 1 if
+   * something fails.
    */
   public static void main(String[] words) {
     int rounds = 3;
     int toggles = 10_000;
     int intervalMicros = 200;
     int workers = 2;
+    List<EngineChoice> engines = List.of(EngineChoice.POKER, EngineChoice.STEPWISE);
     try {
       Arguments arguments = new Arguments(List.of(words));
       while (arguments.hasNext()) {
@@ -40,6 +42,7 @@ public final class Storm {
           case "--toggles" -> toggles = arguments.number(1, 1_000_000);
           case "--interval-us" -> intervalMicros = arguments.number(0, 1_000_000);
           case "--workers" -> workers = arguments.number(1, 512);
+          case "--poker" -> engines = List.of(EngineChoice.POKER);
           default -> throw arguments.unknown();
         }
       }
@@ -67,7 +70,7 @@ public final class Storm {
     System.out.printf(
         ROW, "", "", "% of time", "parked", "median us", "p99 us", "", "median", "p99");
     Scenario scenario = new Scenario(workers, 1, intervalMicros * 1000L, 2 * toggles);
-    for (EngineChoice engine : List.of(EngineChoice.POKER, EngineChoice.STEPWISE)) {
+    for (EngineChoice engine : engines) {
       compare(new Textpoke(engine, false), scenario, rounds);
     }
     System.out.printf(
