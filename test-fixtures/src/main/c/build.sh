@@ -41,6 +41,7 @@ for program in blockers single_epoll storm forker seccomp jobs signals shared_te
   compile $program site.c site.S -Wl,--section-start=fixture_repl=0x11234000
 done
 compile ptrace_probe
+compile contained
 
 # Needs no 32-bit libc, only an assembler and a linker.
 if [ ! i386.S -ot "$out/i386" ] || [ ! -x "$out/i386" ]; then
