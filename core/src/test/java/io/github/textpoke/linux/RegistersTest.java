@@ -118,6 +118,7 @@ final class RegistersTest {
           .put("SYS_SCHED_SETAFFINITY", "SYS_sched_setaffinity")
           .put("SYS_GETCPU", "SYS_getcpu")
           .put("SYS_TGKILL", "SYS_tgkill")
+          .put("SYS_KILL", "SYS_kill")
           .put("SYS_KCMP", "SYS_kcmp")
           .put("KCMP_VM", "KCMP_VM")
           .put("SCHED_FIFO", "SCHED_FIFO")
