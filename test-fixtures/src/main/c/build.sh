@@ -40,6 +40,7 @@ compile workers worker_sites.c worker_sites.S runners.c \
 for program in blockers single_epoll storm forker seccomp jobs signals shared_text rseq; do
   compile $program site.c site.S -Wl,--section-start=fixture_repl=0x11234000
 done
+compile displaced -Wl,--section-start=fixture_repl=0x11234000
 compile ptrace_probe
 compile contained
 

@@ -2,6 +2,7 @@ package io.github.textpoke;
 
 import com.google.common.base.Joiner;
 import com.google.common.collect.ImmutableList;
+import java.time.Duration;
 import java.util.List;
 
 /**
@@ -450,6 +451,52 @@ public abstract sealed class PatchException extends RuntimeException {
     /** What stands there. */
     public CodeBytes found() {
       return found;
+    }
+  }
+
+  /**
+   * A thread stays inside of the site whose instructions are to be displaced, and can't be moved:
+   * as a rule it is in a signal handler that has interrupted it there.
+   */
+  public static final class EvacuationTimeoutException extends PatchException {
+    private static final long serialVersionUID = 1L;
+    private final int thread;
+
+    /**
+     * @param site absolute address of the site, or of the first one of several
+     * @param thread its id
+     * @param description the thread in words
+     * @param reason what holds it: an address, and where that was found
+     * @param others how many other threads stay inside
+     * @param patience how long they were waited for
+     * @param outcome what is true of the target now
+     */
+    public EvacuationTimeoutException(
+        long site,
+        int thread,
+        String description,
+        String reason,
+        int others,
+        Duration patience,
+        Outcome outcome) {
+      super(
+          "thread "
+              + description
+              + ", was not out of the site at "
+              + hex(site)
+              + " within "
+              + patience.toMillis()
+              + " ms: "
+              + reason
+              + (others == 0 ? "" : "; so are " + others + " other threads"),
+          outcome,
+          "try again when it has gone on, or attach with more patience");
+      this.thread = thread;
+    }
+
+    /** The thread's id. */
+    public int thread() {
+      return thread;
     }
   }
 

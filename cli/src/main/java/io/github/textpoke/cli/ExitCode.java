@@ -10,6 +10,7 @@ import io.github.textpoke.PatchException.BadPlanException;
 import io.github.textpoke.PatchException.BadSiteException;
 import io.github.textpoke.PatchException.CodeChangedException;
 import io.github.textpoke.PatchException.EngineFailedException;
+import io.github.textpoke.PatchException.EvacuationTimeoutException;
 import io.github.textpoke.PatchException.NoSuchPatchException;
 import io.github.textpoke.PatchException.NoSuchProcessException;
 import io.github.textpoke.PatchException.NoSuchSymbolException;
@@ -64,6 +65,7 @@ final class ExitCode {
           .put(NoSuchProcessException.class, TARGET_GONE)
           .put(TargetGoneException.class, TARGET_GONE)
           .put(TargetExecedException.class, TARGET_GONE)
+          .put(EvacuationTimeoutException.class, UNEXPECTED)
           .put(SystemCallException.class, UNEXPECTED)
           .put(EngineFailedException.class, UNEXPECTED)
           .put(WrongStateException.class, UNEXPECTED)

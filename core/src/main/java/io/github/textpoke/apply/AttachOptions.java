@@ -8,8 +8,8 @@ import java.time.Duration;
  * @param linger how long threads stay traced after the last command, so that a series of pokes need
  *     not seize them again; then they are released, and an idle {@link TargetProcess} costs the
  *     target nothing
- * @param patience how long to wait for a thread that may be borrowed, and for another tracer, which
- *     may be a patcher, to let go
+ * @param patience how long to wait for a thread that may be borrowed, for another tracer, which may
+ *     be a patcher, to let go, and for a thread that can't be moved out of code that is displaced
  * @param realtime whether the tracer and the helper ask for real-time scheduling while a patch is
  *     under way, so that threads which wait at a breakpoint do not wait for the scheduler; without
  *     the right (CAP_SYS_NICE) it is not asked again

@@ -1,15 +1,17 @@
 package io.github.textpoke.apply;
 
 import com.google.common.collect.ImmutableList;
-import io.github.textpoke.PatchException.UnsupportedPlanException;
 import io.github.textpoke.linux.NativeBytes;
+import io.github.textpoke.plan.Boundary;
 import io.github.textpoke.plan.PatchPlan;
 import io.github.textpoke.plan.Poke;
 import io.github.textpoke.plan.Step;
 import io.github.textpoke.plan.TrapAction;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.stream.LongStream;
 
 /**
  * A plan laid out so that applying it allocates nothing: addresses and lengths in arrays, bytes in
@@ -23,7 +25,7 @@ final class CompiledPlan {
   /** What is done, in order. */
   final ImmutableList<Step> steps;
 
-  /** Per step: length of the write, 0 for a core sync. */
+  /** Per step: length of the write, 0 for a core sync or an evacuation. */
   final int[] length;
 
   /** Per step: absolute address of the write. */
@@ -43,8 +45,23 @@ final class CompiledPlan {
   /** Per poke: offset in {@link #bytes} of the old bytes. */
   final int[] siteOffset;
 
-  /** The sites whose breakpoint we take: absolute addresses, sorted as signed. */
+  /** Where breakpoints of ours may stand: absolute addresses, sorted as signed. */
   final long[] trapSites;
+
+  /**
+   * For each boundary inside of a site, absolute, the absolute address in the out-of-line copy;
+   * empty where each poke is one instruction for one.
+   */
+  final AddressMap interior;
+
+  /**
+   * As {@link #interior}, and for those sites' first bytes, where a thread need not wait there
+   * either.
+   */
+  final AddressMap redirects;
+
+  /** The boundaries that the steps evacuate, as in {@link #interior}. */
+  final AddressMap evacuated;
 
   /** For each page that is written, the address of a byte of a site in it. */
   final long[] pages;
@@ -54,11 +71,8 @@ final class CompiledPlan {
 
   /**
    * @param steps those of the plan, or of its rollback
-   * @throws UnsupportedPlanException if a poke displaces instructions, or restores them: no engine
-   *     can evacuate a site yet, and the way back from either may need it
    */
   CompiledPlan(PatchPlan plan, ImmutableList<Step> steps) {
-    checkOneForOne(plan, steps);
     this.plan = plan;
     this.steps = steps;
     length = new int[steps.size()];
@@ -100,9 +114,27 @@ final class CompiledPlan {
     trapSites =
         plan.pokes().stream()
             .filter(poke -> !(poke.trapAction() instanceof TrapAction.PassOn))
-            .mapToLong(Poke::address)
+            .flatMapToLong(CompiledPlan::breakpoints)
             .sorted()
             .toArray();
+    Map<Long, Long> inside = new HashMap<>();
+    Map<Long, Long> all = new HashMap<>();
+    for (Poke poke : plan.pokes()) {
+      for (Boundary boundary : poke.interior()) {
+        note(inside, poke.address() + boundary.offset(), boundary.trapAction());
+        note(all, poke.address(), poke.trapAction());
+      }
+    }
+    all.putAll(inside);
+    interior = new AddressMap(inside);
+    redirects = new AddressMap(all);
+    Map<Long, Long> left = new HashMap<>();
+    for (Step step : steps) {
+      if (step instanceof Step.Evacuate evacuate) {
+        left.putAll(evacuate.mapping());
+      }
+    }
+    evacuated = new AddressMap(left);
     Map<Long, Long> firstOfPage = new LinkedHashMap<>();
     for (int i = 0; i < address.length; i++) {
       if (length[i] > 0) {
@@ -112,29 +144,38 @@ final class CompiledPlan {
     pages = firstOfPage.values().stream().mapToLong(at -> at).toArray();
   }
 
-  private static void checkOneForOne(PatchPlan plan, ImmutableList<Step> steps) {
-    for (Poke poke : plan.pokes()) {
-      if (!poke.interior().isEmpty()) {
-        throw unsupported(poke.address());
-      }
-    }
-    for (Step step : steps) {
-      if (step instanceof Step.Evacuate evacuate) {
-        throw unsupported(evacuate.address());
-      }
+  private static LongStream breakpoints(Poke poke) {
+    return LongStream.concat(
+        LongStream.of(poke.address()),
+        poke.interior().stream().mapToLong(boundary -> poke.address() + boundary.offset()));
+  }
+
+  private static void note(Map<Long, Long> redirects, long site, TrapAction action) {
+    if (action instanceof TrapAction.Redirect redirect) {
+      redirects.put(site, redirect.address());
     }
   }
 
-  private static UnsupportedPlanException unsupported(long site) {
-    return new UnsupportedPlanException(
-        "several instructions at 0x"
-            + Long.toHexString(site)
-            + " can't be displaced in a process yet: no engine can evacuate threads",
-        "choose a site whose one instruction is long enough");
+  /** Whether several instructions become one, or one becomes several. */
+  boolean displaces() {
+    return !interior.isEmpty();
+  }
+
+  /** Absolute address of the first site where it {@link #displaces}. */
+  long displacedSite() {
+    return plan.pokes().stream()
+        .filter(poke -> !poke.interior().isEmpty())
+        .findFirst()
+        .orElseThrow()
+        .address();
+  }
+
+  boolean isEvacuation(int step) {
+    return steps.get(step) instanceof Step.Evacuate;
   }
 
   boolean isSync(int step) {
-    return length[step] == 0;
+    return steps.get(step) instanceof Step.SyncCores;
   }
 
   boolean takesTrapAt(long site) {

@@ -13,7 +13,9 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * The poker where it can be had, else the stepwise engine; it says why. Once the poker was refused,
- * the target is not asked again.
+ * the target is not asked again. A plan that displaces instructions goes to the stepwise engine,
+ * since the poker evacuates no threads; the next one to the poker again. One of the two has the
+ * target's threads at a time.
  */
 final class Engines implements Engine {
   /** No event tells that another patcher has let go. */
@@ -32,6 +34,11 @@ final class Engines implements Engine {
 
   /** Why it is not the poker; null: it is. */
   private @Nullable String why;
+
+  /** Whether the last plan, or the recovery that is under way, may have threads evacuated. */
+  private boolean evacuates;
+
+  private boolean recovering;
 
   /**
    * @param beforeStart checks the target, as it is mapped now, before anything of ours comes into
@@ -86,7 +93,12 @@ final class Engines implements Engine {
 
   private Engine current() {
     PokerEngine now = poker;
-    return why == null && now != null ? now : stepwise;
+    return why == null && now != null && !isLeftToStepwise(evacuates) ? now : stepwise;
+  }
+
+  /** Who asks for the poker alone hears from it what it can't do. */
+  private boolean isLeftToStepwise(boolean evacuating) {
+    return evacuating && options.engine() == EngineChoice.AUTOMATIC;
   }
 
   private void run(Consumer<PokerEngine> withPoker, Consumer<StepwiseStay> otherwise) {
@@ -104,9 +116,13 @@ final class Engines implements Engine {
     for (; ; ) {
       PokerEngine now = poker;
       try {
-        if (why == null && now != null) {
+        if (why == null && now != null && !isLeftToStepwise(evacuates)) {
+          stepwise.leave();
           withPoker.accept(now);
         } else {
+          if (now != null) {
+            now.leave();
+          }
           otherwise.accept(stepwise);
         }
         return;
@@ -140,16 +156,30 @@ final class Engines implements Engine {
 
   @Override
   public void apply(CompiledPlan plan, Recording recording) {
+    if (!recovering) {
+      evacuates = plan.displaces();
+    }
     run(engine -> engine.apply(plan, recording), engine -> engine.apply(plan, recording));
   }
 
   @Override
   public void beginRecovery() {
+    beginRecovery(false);
+  }
+
+  /**
+   * As {@link #beginRecovery()}.
+   *
+   * @param displaces whether plans that displace instructions are to be recovered
+   */
+  void beginRecovery(boolean displaces) {
     lock.take(System.nanoTime() + options.patience().toNanos());
     boolean begun = false;
+    evacuates = displaces;
     try {
       run(PokerEngine::beginRecovery, StepwiseStay::beginRecovery);
       begun = true;
+      recovering = true;
     } finally {
       if (!begun) {
         lock.giveBack();
@@ -162,6 +192,7 @@ final class Engines implements Engine {
     try {
       current().endRecovery();
     } finally {
+      recovering = false;
       lock.giveBack();
     }
   }
@@ -181,6 +212,12 @@ final class Engines implements Engine {
     return current().name();
   }
 
+  /** The name of the engine that {@code plan} is for. */
+  String name(CompiledPlan plan) {
+    boolean stepwiseOnly = why != null || isLeftToStepwise(plan.displaces());
+    return stepwiseOnly ? stepwise.name() : PokerEngine.NAME;
+  }
+
   @Override
   public long nanos() {
     return current().nanos();
@@ -193,7 +230,8 @@ final class Engines implements Engine {
 
   @Override
   public long traps() {
-    return current().traps();
+    PokerEngine now = poker;
+    return stepwise.traps() + (now == null ? 0 : now.traps());
   }
 
   @Override
@@ -208,7 +246,7 @@ final class Engines implements Engine {
 
   @Override
   public String remark() {
-    String reason = why;
+    String reason = isLeftToStepwise(evacuates) ? "it evacuates no threads" : why;
     return reason == null || options.engine() == EngineChoice.STEPWISE
         ? current().remark()
         : "no poker: " + reason;

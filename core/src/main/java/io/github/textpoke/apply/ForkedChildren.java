@@ -5,11 +5,16 @@ import io.github.textpoke.linux.Errno;
 import io.github.textpoke.linux.ProcMem;
 import io.github.textpoke.plan.Poke;
 import java.lang.System.Logger.Level;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A child that was forked while a site held a breakpoint has inherited it, and nobody who would
  * take its trap. The child is still stopped, with one thread, so its sites are made whole before it
  * runs: old bytes where the parent's patch is under way, the parent's bytes where it is done.
+ *
+ * <p>It comes from a system call, so it stands outside of every site. Its stack is a copy of its
+ * parent's, which may lead back inside of one where it was forked before the evacuation: then the
+ * several instructions stand there still, and it keeps them.
  */
 final class ForkedChildren {
   private static final System.Logger LOGGER = System.getLogger("io.github.textpoke");
@@ -27,6 +32,17 @@ final class ForkedChildren {
   /** Whether a breakpoint stands at {@code site} of the parent. Allocates nothing. */
   boolean breakpointStands(long site) {
     return parent.readByte(site) == trapByte;
+  }
+
+  /**
+   * Whether a breakpoint stands at {@code site}, a boundary inside of a site of a plan that is
+   * done, and is somebody else's. Where one instruction stands, none can: a byte of it looks like
+   * one.
+   */
+  boolean isNotOurs(long site) {
+    Poke poke = breakpointStands(site) ? desk.retiredAround(site) : null;
+    CodeBytes now = poke == null ? null : parent.read(poke.address(), poke.length());
+    return now != null && poke != null && DisplacedBytes.standIn(now, poke, trapByte);
   }
 
   /** Makes the sites of a stopped child whole. A child that was killed meanwhile needs nothing. */
@@ -58,7 +74,7 @@ final class ForkedChildren {
       for (CompiledPlan done : desk.retired()) {
         for (Poke poke : done.plan.pokes()) {
           if (holdsBreakpoint(memory, poke.address()) && !breakpointStands(poke.address())) {
-            CodeBytes whole = parent.read(poke.address(), poke.length());
+            CodeBytes whole = whole(memory, poke);
             if (whole != null) {
               memory.write(poke.address(), whole);
             }
@@ -66,6 +82,13 @@ final class ForkedChildren {
         }
       }
     }
+  }
+
+  private @Nullable CodeBytes whole(ProcMem child, Poke poke) {
+    CodeBytes now = poke.interior().isEmpty() ? null : child.read(poke.address(), poke.length());
+    return now != null && DisplacedBytes.standIn(now, poke, trapByte)
+        ? poke.displacedBytes()
+        : parent.read(poke.address(), poke.length());
   }
 
   private boolean holdsBreakpoint(ProcMem memory, long site) {

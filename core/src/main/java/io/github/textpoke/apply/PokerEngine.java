@@ -10,6 +10,7 @@ import io.github.textpoke.PatchException.SignalStateException;
 import io.github.textpoke.PatchException.SystemCallException;
 import io.github.textpoke.PatchException.TargetExecedException;
 import io.github.textpoke.PatchException.TargetGoneException;
+import io.github.textpoke.PatchException.UnsupportedPlanException;
 import io.github.textpoke.PatchException.UnwritableMappingException;
 import io.github.textpoke.apply.PokerSession.Answer;
 import io.github.textpoke.apply.Recording.Marks;
@@ -187,6 +188,12 @@ final class PokerEngine implements Engine {
 
   @Override
   public void apply(CompiledPlan plan, Recording recording) {
+    if (plan.displaces()) {
+      throw new UnsupportedPlanException(
+          "the poker evacuates no threads, so it displaces no instructions at 0x"
+              + Long.toHexString(plan.displacedSite()),
+          "allow the stepwise engine");
+    }
     if (!PlanLayout.fits(plan)) {
       throw new PokerUnavailableException("a site is longer than the poker's tables allow");
     }

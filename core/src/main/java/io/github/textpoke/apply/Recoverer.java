@@ -33,6 +33,16 @@ final class Recoverer {
     return ledger.contents().entries().stream().anyMatch(Recoverer::isCutOff);
   }
 
+  /**
+   * Whether a plan was cut off that displaces instructions: only an engine that evacuates can help.
+   */
+  boolean displaces() {
+    return ledger.contents().entries().stream()
+        .filter(Recoverer::isCutOff)
+        .flatMap(entry -> entry.plan().pokes().stream())
+        .anyMatch(poke -> !poke.interior().isEmpty());
+  }
+
   private static boolean isCutOff(LedgerEntry entry) {
     State state = entry.progress().state();
     return state == State.APPLYING || state == State.REVERTING;

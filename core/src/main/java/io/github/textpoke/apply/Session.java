@@ -190,7 +190,8 @@ final class Session {
           new Borrower(tracer, NeededCall.STEPWISE)
               .start(this::syscallInstruction, options.patience());
       StepwiseEngine engine =
-          new StepwiseEngine(tracer, seizer, helper, interference, this::isClosing);
+          new StepwiseEngine(
+              tracer, seizer, helper, options.patience(), interference, this::isClosing);
       try {
         prepare(tracer, helper);
         serve(tracer, engine);

@@ -18,6 +18,7 @@ import io.github.textpoke.plan.PatchPlan;
 import io.github.textpoke.plan.Poke;
 import io.github.textpoke.plan.PokeProtocol;
 import io.github.textpoke.plan.Step;
+import java.time.Duration;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
 import java.util.function.Function;
@@ -41,6 +42,7 @@ final class StepwiseEngine {
   private final Tracer tracer;
   private final Seizer seizer;
   private final Drain drain;
+  private final Evacuation evacuation;
   private final Helper helper;
   private final ProcMem memory;
   private final Interference interference;
@@ -59,15 +61,21 @@ final class StepwiseEngine {
   /** What the last plan took, from the first comparison to the last core sync. */
   private long nanos;
 
+  /**
+   * @param patience how long a thread that can't be moved out of a site is waited for
+   * @param leaving whether this stay is to end
+   */
   StepwiseEngine(
       Tracer tracer,
       Seizer seizer,
       Helper helper,
+      Duration patience,
       Interference interference,
       BooleanSupplier leaving) {
     this.tracer = tracer;
     this.seizer = seizer;
     this.drain = new Drain(tracer);
+    this.evacuation = new Evacuation(tracer, patience);
     this.helper = helper;
     this.interference = interference;
     this.leaving = leaving;
@@ -140,11 +148,7 @@ final class StepwiseEngine {
           interference.before(done);
         }
         reach(marks.begun() + done);
-        if (plan.isSync(done)) {
-          sync();
-        } else {
-          compareAndWrite(plan, done);
-        }
+        doStep(plan, done);
       }
       reach(marks.done());
     } catch (TargetGoneException | TargetExecedException over) {
@@ -297,6 +301,26 @@ final class StepwiseEngine {
     return true;
   }
 
+  private void doStep(CompiledPlan plan, int step) {
+    if (plan.isSync(step)) {
+      sync();
+    } else if (plan.isEvacuation(step)) {
+      // The first one of a row is for all sites: each thread is looked at once.
+      if (step == 0 || !plan.isEvacuation(step - 1)) {
+        evacuate(plan);
+      }
+    } else {
+      compareAndWrite(plan, step);
+    }
+  }
+
+  private void evacuate(CompiledPlan plan) {
+    Function<Outcome, PatchException> failure = evacuation.run(plan);
+    if (failure != null) {
+      throw new StepFailure(failure);
+    }
+  }
+
   private void sync() {
     long result = 0;
     for (int i = 0; i < SYNC_TRIES; i++) {
@@ -349,11 +373,7 @@ final class StepwiseEngine {
       }
       CompiledPlan back = new CompiledPlan(plan.plan, steps);
       for (int i = 0; i < back.length.length; i++) {
-        if (back.isSync(i)) {
-          sync();
-        } else {
-          compareAndWrite(back, i);
-        }
+        doStep(back, i);
       }
     } catch (TargetGoneException | TargetExecedException over) {
       tracer.desk.retire();
@@ -412,7 +432,8 @@ final class StepwiseEngine {
 
   /**
    * The last resort, where the protocol can't go back step by step: with every thread that runs
-   * stopped, each site that holds a breakpoint of ours gets its old bytes back.
+   * stopped, each site that holds a breakpoint of ours gets its old bytes back; but where several
+   * instructions stand, in which threads may stand, they stay.
    */
   private void stopAndRestore(CompiledPlan plan) {
     drain.stopAll();
@@ -425,8 +446,12 @@ final class StepwiseEngine {
           boolean tailIsOurs =
               tail.equals(poke.site().bytes().slice(1, poke.length()))
                   || tail.equals(poke.replacement().slice(1, poke.length()));
+          CodeBytes old = poke.site().bytes();
           memory.write(
-              poke.address(), tailIsOurs ? poke.site().bytes() : poke.site().bytes().slice(0, 1));
+              poke.address(),
+              DisplacedBytes.standIn(now, poke, plan.plan.trapByte())
+                  ? poke.displacedBytes()
+                  : tailIsOurs ? old : old.slice(0, 1));
         }
       }
     } finally {

@@ -294,7 +294,7 @@ public final class TargetProcess implements AutoCloseable {
     }
     return execute(
         engine -> {
-          engine.beginRecovery();
+          engine.beginRecovery(recoverer.displaces());
           try {
             return recoverer.recover(engine);
           } finally {
@@ -331,7 +331,7 @@ public final class TargetProcess implements AutoCloseable {
   }
 
   private Patch apply(CompiledPlan ready, String label) {
-    PatchNote note = note(ready.plan, label);
+    PatchNote note = note(ready, label);
     PatchRecord record = new PatchRecord(ledger, note);
     ApplyReport report = run(ready, record);
     Patch patch = new Patch(this, record, note, report);
@@ -339,8 +339,8 @@ public final class TargetProcess implements AutoCloseable {
     return patch;
   }
 
-  private PatchNote note(PatchPlan plan, String label) {
-    return new PatchNote(Instant.now(), Who.WE, label, engines.name(), plan);
+  private PatchNote note(CompiledPlan ready, String label) {
+    return new PatchNote(Instant.now(), Who.WE, label, engines.name(ready), ready.plan);
   }
 
   synchronized ApplyReport revert(Patch patch) {
@@ -362,7 +362,7 @@ public final class TargetProcess implements AutoCloseable {
       PatchPlan plan, long count, Duration interval, ToggleListener listener) {
     CompiledPlan forth = compile(plan);
     CompiledPlan back = compile(plan.inverse());
-    PatchRecord record = new PatchRecord(ledger, note(plan, "toggled"));
+    PatchRecord record = new PatchRecord(ledger, note(forth, "toggled"));
     // A JVM that is told to end does so when the old bytes stand.
     Thread hook = new Thread(this::endSeries, "textpoke-leave-" + pid);
     addHook(hook);

@@ -38,6 +38,12 @@ final class Tracees {
   /** Stopped by job control. */
   static final int GROUP_STOPPED = 1 << 10;
 
+  /** It is not known yet to stand outside of the sites that are evacuated. */
+  static final int EVACUATING = 1 << 11;
+
+  /** Asked to stop, so that we see where it stands. */
+  static final int ASKED = 1 << 12;
+
   private int[] tids = new int[64];
   private int[] flags = new int[64];
 

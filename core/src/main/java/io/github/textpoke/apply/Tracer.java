@@ -29,6 +29,7 @@ final class Tracer {
   private final Registers registers = new Registers();
   private final SigtrapState sigtrap;
   private final ForkedChildren forkedChildren;
+  private final Evacuees evacuees;
 
   final Ptrace ptrace = new Ptrace();
   final Tracees tracees = new Tracees();
@@ -69,6 +70,7 @@ final class Tracer {
     this.desk = desk;
     this.sigtrap = new SigtrapState(pid, memory);
     this.forkedChildren = new ForkedChildren(memory, desk, trapByte);
+    this.evacuees = new Evacuees(ptrace, tracees, new StackScan(memory));
   }
 
   int pid() {
@@ -81,6 +83,10 @@ final class Tracer {
 
   SigtrapState sigtrap() {
     return sigtrap;
+  }
+
+  Evacuees evacuees() {
+    return evacuees;
   }
 
   long traps() {
@@ -228,6 +234,7 @@ final class Tracer {
         if (!early.remove(child) && !tracees.contains(child) && !settled.remove(child)) {
           expected.add(child);
         }
+        see(tid);
         ptrace.resume(tid, 0);
       }
       default -> throw new IllegalStateException("unexpected stop " + Integer.toHexString(status));
@@ -243,11 +250,23 @@ final class Tracer {
     if (index < 0) {
       return;
     }
+    tracees.clear(index, Tracees.ASKED);
     if (tracees.has(index, Tracees.DRAINING) && !ptrace.isTrapQueued(tid)) {
       tracees.clear(index, Tracees.DRAINING);
     }
     if (tracees.has(index, Tracees.STOPPING)) {
       ptrace.interrupt(tid);
+    }
+  }
+
+  /**
+   * Looks where a stopped thread stands, if that is asked. With a trap of ours to report it stands
+   * at that breakpoint, whatever its instruction pointer is: that one comes first.
+   */
+  private void see(int tid) {
+    int index = tracees.indexOf(tid);
+    if (index >= 0 && tracees.has(index, Tracees.EVACUATING) && !ptrace.isTrapQueued(tid)) {
+      evacuees.see(index);
     }
   }
 
@@ -285,6 +304,8 @@ final class Tracer {
     // The stop may be ours, or the kernel's answer to SIGCONT: without us there would be none.
     repairInterruptedCall(tid, registers);
     boolean trapQueued = ptrace.isTrapQueued(tid);
+    tracees.clear(index, Tracees.ASKED);
+    see(tid);
     if (tracees.has(index, Tracees.DRAINING) && !trapQueued) {
       tracees.clear(index, Tracees.DRAINING);
     }
@@ -355,6 +376,8 @@ final class Tracer {
 
   private void signal(int tid, int signal) {
     if (signal != Ptrace.SIGTRAP) {
+      // A handler of the program's is to find it outside.
+      see(tid);
       ptrace.resume(tid, signal);
       return;
     }
@@ -371,8 +394,9 @@ final class Tracer {
     if (code != Ptrace.SI_KERNEL) {
       // Sent by somebody. The kernel merges it with that of a breakpoint run at the same moment.
       if (desk.decide(site) != TrapDesk.Decision.PASS_ON && forkedChildren.breakpointStands(site)) {
-        rewind(tid, index, site);
+        goOnAt(tid, index, site);
       }
+      see(tid);
       if (sigtrap.isIgnored()) {
         ptrace.resume(tid, 0);
       } else {
@@ -383,6 +407,7 @@ final class Tracer {
     switch (desk.decide(site)) {
       case PASS_ON -> {
         tracees.clear(index, Tracees.DRAINING);
+        see(tid);
         if (holdingTraps) {
           tracees.set(index, Tracees.HELD);
         } else {
@@ -390,28 +415,42 @@ final class Tracer {
         }
       }
       case PARK -> {
-        rewind(tid, index, site);
+        goOnAt(tid, index, site);
         tracees.set(index, Tracees.PARKED);
+      }
+      case REDIRECT -> {
+        goOnAt(tid, index, desk.copyOf(site));
+        run(index);
       }
       case REWIND_IF_GONE -> {
         // Another breakpoint may stand there since: the program's own, or a debugger's.
         if (forkedChildren.breakpointStands(site)) {
           passOn(tid);
         } else {
-          rewind(tid, index, site);
+          goOnAt(tid, index, site);
+          run(index);
+        }
+      }
+      case REDIRECT_IF_GONE -> {
+        if (forkedChildren.isNotOurs(site)) {
+          passOn(tid);
+        } else {
+          goOnAt(tid, index, desk.copyOf(site));
           run(index);
         }
       }
     }
   }
 
-  private void rewind(int tid, int index, long site) {
+  /** Sends a thread that has run a breakpoint of ours back to the site, or to the copy. */
+  private void goOnAt(int tid, int index, long address) {
     traps++;
-    registers.setRip(site);
+    registers.setRip(address);
     ptrace.setRegisters(tid, registers);
     tracees.clear(index, Tracees.DRAINING | Tracees.STOPPING);
     sigtrap.mayBeReset();
     restoreMask(tid, index);
+    see(tid);
   }
 
   /**
@@ -486,9 +525,14 @@ final class Tracer {
     int tid = tracees.tid(index);
     if (ptrace.getRegisters(tid, registers) == 0) {
       long site = registers.rip() - 1;
-      if (desk.decide(site) == TrapDesk.Decision.REWIND_IF_GONE
-          && !forkedChildren.breakpointStands(site)) {
-        rewind(tid, index, site);
+      TrapDesk.Decision decision = desk.decide(site);
+      if (decision == TrapDesk.Decision.REWIND_IF_GONE && !forkedChildren.breakpointStands(site)) {
+        goOnAt(tid, index, site);
+        run(index);
+        return;
+      }
+      if (decision == TrapDesk.Decision.REDIRECT_IF_GONE && !forkedChildren.isNotOurs(site)) {
+        goOnAt(tid, index, desk.copyOf(site));
         run(index);
         return;
       }

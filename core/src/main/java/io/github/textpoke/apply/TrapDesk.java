@@ -1,5 +1,6 @@
 package io.github.textpoke.apply;
 
+import io.github.textpoke.plan.Poke;
 import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -14,8 +15,15 @@ final class TrapDesk {
   enum Decision {
     /** The site is being patched: wait until its first byte is written, then run it again. */
     PARK,
+    /** Its instruction is displaced: go on in the out-of-line copy, at once. */
+    REDIRECT,
     /** The breakpoint was ours: run the site again, at once, unless another stands there now. */
     REWIND_IF_GONE,
+    /**
+     * The breakpoint was ours, inside of a site: go on in the copy, at once, unless another stands
+     * there now. Whichever code stands there, the copy does what was to be run.
+     */
+    REDIRECT_IF_GONE,
     /** Not ours. */
     PASS_ON
   }
@@ -65,7 +73,10 @@ final class TrapDesk {
   Decision decide(long site) {
     CompiledPlan plan = current;
     if (plan != null && plan.takesTrapAt(site)) {
-      return Decision.PARK;
+      return plan.redirects.get(site) == 0 ? Decision.PARK : Decision.REDIRECT;
+    }
+    if (retiredCopy(site) != 0) {
+      return Decision.REDIRECT_IF_GONE;
     }
     for (int i = 0; i < retired.size(); i++) {
       if (retired.get(i).takesTrapAt(site)) {
@@ -73,5 +84,40 @@ final class TrapDesk {
       }
     }
     return Decision.PASS_ON;
+  }
+
+  /**
+   * Where a thread goes on that is to be redirected: absolute address in the out-of-line copy.
+   *
+   * @param site for which {@link #decide} says so
+   */
+  long copyOf(long site) {
+    CompiledPlan plan = current;
+    long copy = plan == null ? 0 : plan.redirects.get(site);
+    return copy != 0 ? copy : retiredCopy(site);
+  }
+
+  private long retiredCopy(long site) {
+    for (int i = 0; i < retired.size(); i++) {
+      long copy = retired.get(i).interior.get(site);
+      if (copy != 0) {
+        return copy;
+      }
+    }
+    return 0;
+  }
+
+  /** The poke of a plan that is done inside of which a breakpoint stood at {@code site}. */
+  @Nullable Poke retiredAround(long site) {
+    for (CompiledPlan plan : retired) {
+      if (plan.interior.get(site) != 0) {
+        for (Poke poke : plan.plan.pokes()) {
+          if (Long.compareUnsigned(site - poke.address(), poke.length()) < 0) {
+            return poke;
+          }
+        }
+      }
+    }
+    return null;
   }
 }

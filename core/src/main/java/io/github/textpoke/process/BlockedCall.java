@@ -10,8 +10,11 @@ import org.jspecify.annotations.Nullable;
  * @param running whether it is running or runnable
  * @param number the system call it is blocked in, -1: none
  * @param arguments its six arguments
+ * @param stackPointer absolute address of the top of its stack; 0 while it is running
+ * @param instructionPointer absolute address where it will go on; 0 while it is running
  */
-public record BlockedCall(boolean running, int number, long[] arguments) {
+public record BlockedCall(
+    boolean running, int number, long[] arguments, long stackPointer, long instructionPointer) {
 
   /**
    * How a blocked call takes an interruption by ptrace (measured, research notes in the README).
@@ -41,14 +44,24 @@ public record BlockedCall(boolean running, int number, long[] arguments) {
 
   static BlockedCall parse(String text) {
     if (text.equals("running")) {
-      return new BlockedCall(true, -1, new long[6]);
+      return new BlockedCall(true, -1, new long[6], 0, 0);
     }
     String[] words = text.split(" ");
     long[] arguments = new long[6];
     for (int i = 0; i < 6 && i + 3 < words.length; i++) {
-      arguments[i] = Long.parseUnsignedLong(words[i + 1].substring(2), 16);
+      arguments[i] = hex(words[i + 1]);
     }
-    return new BlockedCall(false, Integer.parseInt(words[0]), arguments);
+    // The two pointers come last, behind the arguments if there are any (proc_pid_syscall(5)).
+    return new BlockedCall(
+        false,
+        Integer.parseInt(words[0]),
+        arguments,
+        hex(words[words.length - 2]),
+        hex(words[words.length - 1]));
+  }
+
+  private static long hex(String word) {
+    return Long.parseUnsignedLong(word.substring(2), 16);
   }
 
   /**

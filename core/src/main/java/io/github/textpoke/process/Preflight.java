@@ -10,6 +10,7 @@ import io.github.textpoke.PatchException.TargetGoneException;
 import io.github.textpoke.PatchException.UnsupportedPlanException;
 import io.github.textpoke.PatchException.UnsupportedTargetException;
 import io.github.textpoke.PatchException.UnwritableMappingException;
+import io.github.textpoke.plan.Boundary;
 import io.github.textpoke.plan.PatchPlan;
 import io.github.textpoke.plan.Poke;
 import io.github.textpoke.plan.TrapAction;
@@ -229,6 +230,9 @@ public final class Preflight {
     for (Poke poke : plan.pokes()) {
       checkMapping(map, poke.address());
       checkMapping(map, poke.address() + poke.length() - 1);
+      for (Boundary boundary : poke.interior()) {
+        checkCopy(map, boundary);
+      }
       boolean arms = poke.replacement().at(0) == plan.trapByte();
       if (arms && poke.trapAction() instanceof TrapAction.Redirect) {
         throw new UnsupportedPlanException(
@@ -239,6 +243,18 @@ public final class Preflight {
       if (arms) {
         checkTakesTraps();
       }
+    }
+  }
+
+  /** A thread that goes on there must find code. */
+  private static void checkCopy(MemoryMap map, Boundary boundary) {
+    if (boundary.trapAction() instanceof TrapAction.Redirect redirect
+        && map.at(redirect.address()).filter(Mapping::executable).isEmpty()) {
+      throw new UnsupportedPlanException(
+          "no code is mapped at 0x"
+              + Long.toHexString(redirect.address())
+              + ", where the out-of-line copy of displaced instructions should stand",
+          "put the copy there first");
     }
   }
 

@@ -1,12 +1,8 @@
 package io.github.textpoke.apply;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import com.google.common.collect.ImmutableList;
 import io.github.textpoke.CodeBytes;
-import io.github.textpoke.PatchException.Outcome;
-import io.github.textpoke.PatchException.UnsupportedPlanException;
 import io.github.textpoke.Site;
 import io.github.textpoke.plan.Boundary;
 import io.github.textpoke.plan.PatchPlan;
@@ -29,36 +25,50 @@ final class CompiledPlanTest {
           REDIRECT);
 
   @Test
-  void refusesAPlanThatEvacuatesSinceNoEngineCan() {
-    assertRefused(PatchPlan.of(0xcc, List.of(ONE_FOR_ONE, DISPLACING)));
+  void takesTheTrapsOfEveryBoundaryAndRedirectsThem() {
+    PatchPlan plan = PatchPlan.of(0xcc, List.of(ONE_FOR_ONE, DISPLACING));
+    CompiledPlan compiled = new CompiledPlan(plan, plan.steps());
+
+    assertThat(compiled.takesTrapAt(0x401000)).isTrue();
+    assertThat(compiled.takesTrapAt(0x401001)).isTrue();
+    assertThat(compiled.takesTrapAt(0x401002)).isFalse();
+    assertThat(compiled.redirects.get(0x401000)).isEqualTo(0x7000);
+    assertThat(compiled.redirects.get(0x401001)).isEqualTo(0x7001);
+    assertThat(compiled.interior.get(0x401000)).isZero();
+    assertThat(compiled.interior.get(0x401001)).isEqualTo(0x7001);
   }
 
   @Test
-  void refusesTheWayBackWhoseOwnWayBackEvacuates() {
-    assertRefused(PatchPlan.of(0xcc, List.of(ONE_FOR_ONE, DISPLACING.inverse())));
-  }
-
-  @Test
-  void refusesStepsThatEvacuateWhateverThePokes() {
+  void evacuatesTheBoundariesThatItsStepsEvacuate() {
     PatchPlan plan = PatchPlan.of(0xcc, List.of(DISPLACING));
+    CompiledPlan forth = new CompiledPlan(plan, plan.steps());
+    CompiledPlan back = new CompiledPlan(plan.inverse(), plan.inverse().steps());
 
-    assertRefused(new PatchPlan(0xcc, ImmutableList.of(ONE_FOR_ONE), plan.steps()));
+    assertThat(forth.displaces()).isTrue();
+    assertThat(forth.evacuated.get(0x401001)).isEqualTo(0x7001);
+    assertThat(back.displaces()).isTrue();
+    assertThat(back.interior.get(0x401001)).isEqualTo(0x7001);
+    assertThat(back.evacuated.isEmpty()).isTrue();
   }
 
   @Test
-  void takesOneInstructionForOne() {
-    PatchPlan plan = PatchPlan.of(0xcc, List.of(ONE_FOR_ONE));
-
-    assertThat(new CompiledPlan(plan, plan.steps()).takesTrapAt(0x400000)).isTrue();
+  void tellsEvacuationsFromSyncsAndWrites() {
+    PatchPlan plan = PatchPlan.of(0xcc, List.of(DISPLACING));
+    CompiledPlan compiled = new CompiledPlan(plan, plan.steps());
+    StringBuilder kinds = new StringBuilder();
+    for (int i = 0; i < plan.steps().size(); i++) {
+      kinds.append(compiled.isSync(i) ? 's' : compiled.isEvacuation(i) ? 'e' : 'w');
+    }
+    assertThat(kinds.toString()).isEqualTo("wwsewsws");
   }
 
-  private static void assertRefused(PatchPlan plan) {
-    assertThatThrownBy(() -> new CompiledPlan(plan, plan.steps()))
-        .isInstanceOfSatisfying(
-            UnsupportedPlanException.class,
-            refusal -> assertThat(refusal.outcome()).isEqualTo(Outcome.UNTOUCHED))
-        .hasMessage(
-            "several instructions at 0x401000 can't be displaced in a process yet: no engine can"
-                + " evacuate threads; choose a site whose one instruction is long enough");
+  @Test
+  void oneInstructionForOneWaitsWhateverItsTrapAction() {
+    PatchPlan plan = PatchPlan.of(0xcc, List.of(ONE_FOR_ONE));
+    CompiledPlan compiled = new CompiledPlan(plan, plan.steps());
+
+    assertThat(compiled.displaces()).isFalse();
+    assertThat(compiled.takesTrapAt(0x400000)).isTrue();
+    assertThat(compiled.redirects.isEmpty()).isTrue();
   }
 }

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.Site;
 import io.github.textpoke.apply.TrapDesk.Decision;
+import io.github.textpoke.plan.Boundary;
 import io.github.textpoke.plan.PatchPlan;
 import io.github.textpoke.plan.Poke;
 import io.github.textpoke.plan.TrapAction;
@@ -16,6 +17,7 @@ final class TrapDeskTest {
   private static final int INT3 = 0xcc;
   private static final long A = 0x401000;
   private static final long B = 0x402010;
+  private static final long COPY = 0x7f0000;
 
   /** In the upper half: negative as a long. */
   private static final long HIGH = 0xffff_ffff_8100_0000L;
@@ -97,6 +99,60 @@ final class TrapDeskTest {
   void parksWhereTheTrapIsRedirected() {
     desk.begin(plan(new TrapAction.Redirect(A + 5), A));
     assertThat(desk.decide(A)).isEqualTo(Decision.PARK);
+  }
+
+  private static CompiledPlan displacing(long site, TrapAction action) {
+    Poke poke =
+        Poke.displacing(
+            new Site(site, CodeBytes.ofHex("55 48 89 e5 90")),
+            5,
+            List.of(Boundary.copiedTo(1, COPY + 1), Boundary.copiedTo(4, COPY + 4)),
+            CodeBytes.ofHex("e9 11 22 33 44"),
+            5,
+            action);
+    PatchPlan plan = PatchPlan.of(INT3, List.of(poke));
+    return new CompiledPlan(plan, plan.steps());
+  }
+
+  @Test
+  void redirectsFromEveryBoundaryOfDisplacedCode() {
+    desk.begin(displacing(A, new TrapAction.Redirect(COPY)));
+    for (long offset : new long[] {0, 1, 4}) {
+      assertThat(desk.decide(A + offset)).isEqualTo(Decision.REDIRECT);
+      assertThat(desk.copyOf(A + offset)).isEqualTo(COPY + offset);
+    }
+    assertThat(desk.decide(A + 2)).isEqualTo(Decision.PASS_ON);
+  }
+
+  @Test
+  void parksOnTheFirstByteOfDisplacedCodeThatHasNoCopyToStartIn() {
+    desk.begin(displacing(A, new TrapAction.Rewind()));
+    assertThat(desk.decide(A)).isEqualTo(Decision.PARK);
+    assertThat(desk.decide(A + 1)).isEqualTo(Decision.REDIRECT);
+  }
+
+  @Test
+  void redirectsLateTrapsInsideAndRewindsThoseOnTheFirstByte() {
+    CompiledPlan plan = displacing(A, new TrapAction.Redirect(COPY));
+    desk.begin(plan);
+    desk.retire();
+    assertThat(desk.decide(A)).isEqualTo(Decision.REWIND_IF_GONE);
+    assertThat(desk.decide(A + 4)).isEqualTo(Decision.REDIRECT_IF_GONE);
+    assertThat(desk.copyOf(A + 4)).isEqualTo(COPY + 4);
+    assertThat(desk.retiredAround(A + 4)).isEqualTo(plan.plan.pokes().get(0));
+    assertThat(desk.retiredAround(A)).isNull();
+    desk.forget();
+    assertThat(desk.decide(A + 4)).isEqualTo(Decision.PASS_ON);
+  }
+
+  /** The jump may stand there: to run the boundary again would run the middle of it. */
+  @Test
+  void redirectsALateTrapInsideThoughABoundaryWasPatchedByItselfLater() {
+    desk.begin(displacing(A, new TrapAction.Redirect(COPY)));
+    desk.retire();
+    desk.begin(plan(A + 1));
+    desk.retire();
+    assertThat(desk.decide(A + 1)).isEqualTo(Decision.REDIRECT_IF_GONE);
   }
 
   @Test

@@ -34,7 +34,7 @@ final class BlockedCallTest {
   private static BlockedCall call(int number, long... first) {
     long[] arguments = new long[6];
     System.arraycopy(first, 0, arguments, 0, first.length);
-    return new BlockedCall(false, number, arguments);
+    return new BlockedCall(false, number, arguments, 0, 0);
   }
 
   private static Restart restart(int number, @Nullable String descriptorName) {
@@ -57,11 +57,13 @@ final class BlockedCallTest {
     assertThat(call.number()).isEqualTo(-1);
     assertThat(call.arguments()).containsOnly(0).hasSize(6);
     assertThat(call.describe()).isEqualTo("blocked outside of a system call");
+    assertThat(call.stackPointer()).isEqualTo(0x7ffc417e5a08L);
+    assertThat(call.instructionPointer()).isEqualTo(0x7f3ca77962adL);
     assertThat(call.restart((String) null)).isEqualTo(Restart.NEVER);
   }
 
   @Test
-  void readsAllArgumentsAndNeitherStackNorInstructionPointer() {
+  void readsAllArgumentsAndBehindThemStackAndInstructionPointer() {
     BlockedCall call =
         BlockedCall.parse(
             "202 0x7f3ca761a000 0x189 0x0 0xffffffffffffffff 0x5 0x8000000000000006"
@@ -71,6 +73,8 @@ final class BlockedCallTest {
     assertThat(call.arguments())
         .containsExactly(0x7f3ca761a000L, 0x189, 0, -1, 5, 0x8000000000000006L);
     assertThat(call.describe()).isEqualTo("blocked in system call 202");
+    assertThat(call.stackPointer()).isEqualTo(0x7ffc417e5a08L);
+    assertThat(call.instructionPointer()).isEqualTo(0x7f3ca77962adL);
   }
 
   @Test

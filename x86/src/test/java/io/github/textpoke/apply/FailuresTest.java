@@ -388,25 +388,24 @@ class FailuresTest {
   }
 
   @Test
-  void severalInstructionsAreNotDisplacedSinceNobodyEvacuatesTheThreads() {
+  void severalInstructionsAreNotDisplacedWithoutTheirCopyInTheTarget() {
     try (Fixture fixture = Fixture.start("workers", "--sites", "nop_0");
         TargetProcess process = TargetProcess.attach(fixture.pid())) {
       long site = fixture.address("nop_0");
-      long copy = fixture.address("repl");
       CodeBytes nopAndLea = NOP5.concat(CodeBytes.ofHex("48 8d 47 01"));
       Poke poke =
           Poke.displacing(
               new Site(site, nopAndLea),
               9,
-              List.of(Boundary.copiedTo(5, copy + 5)),
+              List.of(Boundary.copiedTo(5, 0x1005)),
               OTHER_NOP5.concat(CodeBytes.filled(4, 0x90)),
               5,
-              new TrapAction.Redirect(copy));
+              new TrapAction.Redirect(0x1000));
       PatchPlan plan = PatchPlan.of(INT3, List.of(poke));
       for (PatchPlan either : List.of(plan, plan.inverse())) {
         assertThatExceptionOfType(UnsupportedPlanException.class)
             .isThrownBy(() -> process.apply(either))
-            .withMessageContaining("can't be displaced in a process yet")
+            .withMessageContaining("no code is mapped at 0x1005")
             .satisfies(refusal -> assertThat(refusal.outcome()).isEqualTo(Outcome.UNTOUCHED));
       }
       assertThat(bytesAt(fixture, site)).isEqualTo(NOP5);

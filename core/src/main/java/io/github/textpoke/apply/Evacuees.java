@@ -1,0 +1,111 @@
+package io.github.textpoke.apply;
+
+import io.github.textpoke.linux.Ptrace;
+import io.github.textpoke.linux.Registers;
+import io.github.textpoke.process.MemoryMap;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Threads that may stand inside of a site which is evacuated, and moving them out. On every
+ * boundary inside stands a breakpoint that every core sees, so who was seen outside stays outside.
+ * Of the tracer's thread.
+ */
+final class Evacuees {
+  private final Ptrace ptrace;
+  private final Tracees tracees;
+  private final StackScan stacks;
+  private final Registers registers = new Registers();
+
+  /** The boundaries inside, with their copies; null: nothing is evacuated. */
+  private @Nullable AddressMap boundaries;
+
+  /** The target's mappings: none that a thread had its stack in can be missing. */
+  private @Nullable MemoryMap map;
+
+  /** Of the last thread whose stack leads inside: its id, the address of the word, the word. */
+  private int holder;
+
+  private long holdingWord;
+  private long heldBoundary;
+
+  /** Threads that were moved since the start. */
+  private long moved;
+
+  Evacuees(Ptrace ptrace, Tracees tracees, StackScan stacks) {
+    this.ptrace = ptrace;
+    this.tracees = tracees;
+    this.stacks = stacks;
+  }
+
+  /** From now on {@link #see} looks for threads on {@code inside}. */
+  void begin(AddressMap inside, MemoryMap mappings) {
+    boundaries = inside;
+    map = mappings;
+    holder = 0;
+  }
+
+  /** Nothing is evacuated any more. */
+  void end() {
+    boundaries = null;
+    map = null;
+  }
+
+  long moved() {
+    return moved;
+  }
+
+  /**
+   * Looks at a stopped thread, whose instruction pointer is where it will go on: it has no trap of
+   * ours to report. Moves it to the copy, if it stands inside; a signal that it is about to get
+   * finds it there. Then it is known to be outside, unless its stack says that it comes back.
+   */
+  void see(int index) {
+    AddressMap inside = boundaries;
+    int tid = tracees.tid(index);
+    if (inside == null || ptrace.getRegisters(tid, registers) < 0) {
+      // It was killed: its end comes next.
+      return;
+    }
+    long copy = inside.get(registers.rip());
+    if (copy != 0) {
+      registers.setRip(copy);
+      if (ptrace.setRegisters(tid, registers) < 0) {
+        return;
+      }
+      moved++;
+    }
+    seeOutside(index, registers.rsp());
+  }
+
+  /** As {@link #see}, of a thread that is known to stand outside. */
+  void seeOutside(int index, long stackPointer) {
+    AddressMap inside = boundaries;
+    MemoryMap mappings = map;
+    if (inside == null || mappings == null) {
+      return;
+    }
+    long word = stacks.find(mappings, stackPointer, inside);
+    if (word == 0) {
+      tracees.clear(index, Tracees.EVACUATING);
+    } else {
+      holder = tracees.tid(index);
+      holdingWord = word;
+      heldBoundary = stacks.found();
+    }
+  }
+
+  /** The last thread that was seen to come back inside; 0: none was. */
+  int holder() {
+    return holder;
+  }
+
+  /** Absolute address of the word on its stack that says so. */
+  long holdingWord() {
+    return holdingWord;
+  }
+
+  /** The boundary, absolute, to which it comes back. */
+  long heldBoundary() {
+    return heldBoundary;
+  }
+}

@@ -1,0 +1,116 @@
+package io.github.textpoke.apply;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.google.common.collect.ImmutableList;
+import io.github.textpoke.CodeBytes;
+import io.github.textpoke.Site;
+import io.github.textpoke.decode.CodeRegion;
+import io.github.textpoke.fixtures.Fixture;
+import io.github.textpoke.linux.ProcMem;
+import io.github.textpoke.plan.Boundary;
+import io.github.textpoke.plan.PatchPlan;
+import io.github.textpoke.plan.Poke;
+import io.github.textpoke.plan.TrapAction;
+import io.github.textpoke.process.ProcMemReader;
+import io.github.textpoke.x86.encode.Assembly;
+import io.github.textpoke.x86.plan.X86Planner;
+import io.github.textpoke.x86.relocate.OutOfLineCopy;
+
+/** The site of the {@code displaced} program: a jump over its four first instructions. */
+final class DisplacedSite {
+  private static final int JUMP = 5;
+
+  private final Fixture fixture;
+  private final OutOfLineCopy copy;
+
+  private DisplacedSite(Fixture fixture, OutOfLineCopy copy) {
+    this.fixture = fixture;
+    this.copy = copy;
+  }
+
+  /** Writes the out-of-line copy into the program, where no thread runs yet. */
+  static DisplacedSite prepare(Fixture fixture) {
+    long site = fixture.address("site");
+    CodeBytes code;
+    try (ProcMemReader reader = new ProcMemReader(fixture.pid())) {
+      code = reader.read(site, 9);
+    }
+    OutOfLineCopy copy =
+        OutOfLineCopy.of(
+            X86Planner.create().decoder(),
+            CodeRegion.of("site", site, code),
+            site,
+            JUMP,
+            fixture.address("copy"));
+    int[] error = new int[1];
+    ProcMem opened = ProcMem.open(fixture.pid(), error);
+    assertThat(opened).as("errno %s", error[0]).isNotNull();
+    try (ProcMem memory = opened) {
+      assertThat(memory.write(copy.address(), copy.bytes())).isEqualTo(copy.bytes().length());
+    }
+    return new DisplacedSite(fixture, copy);
+  }
+
+  /** The jump to the replacement; who meets the first breakpoint goes on in the copy. */
+  PatchPlan plan() {
+    return plan(new TrapAction.Redirect(copy.address()));
+  }
+
+  PatchPlan plan(TrapAction first) {
+    long site = fixture.address("site");
+    ImmutableList<Boundary> boundaries =
+        copy.boundaries().entrySet().stream()
+            .filter(boundary -> boundary.getKey() != site)
+            .map(
+                boundary ->
+                    Boundary.copiedTo((int) (boundary.getKey() - site), boundary.getValue()))
+            .collect(ImmutableList.toImmutableList());
+    assertThat(boundaries).extracting(Boundary::offset).containsExactly(1, 3, 4);
+    int length = copy.displacedLength();
+    CodeBytes jump = Assembly.jmp(fixture.address("repl")).at(site, JUMP);
+    return PatchPlan.of(
+        X86Planner.INT3,
+        ImmutableList.of(
+            Poke.displacing(
+                new Site(site, copy.displaced().bytes()),
+                length,
+                boundaries,
+                jump.concat(CodeBytes.filled(length - JUMP, X86Planner.INT3)),
+                JUMP,
+                first)));
+  }
+
+  /** The last of the four with the other result: one instruction for one. */
+  PatchPlan oneForOne() {
+    CodeBytes lea = CodeBytes.ofHex("48 8d 42 01");
+    return PatchPlan.of(
+        X86Planner.INT3,
+        ImmutableList.of(
+            new Poke(
+                new Site(fixture.address("site") + 4, lea),
+                4,
+                CodeBytes.ofHex("48 8d 42 02"),
+                4,
+                new TrapAction.Rewind())));
+  }
+
+  /** Whether an absolute address is that of a boundary inside, not the first. */
+  boolean isInside(long address) {
+    return address != fixture.address("site") && copy.boundaries().containsKey(address);
+  }
+
+  boolean isInCopy(long address) {
+    return copy.stretchAt(address).isPresent();
+  }
+
+  CodeBytes bytesNow() {
+    try (ProcMemReader reader = new ProcMemReader(fixture.pid())) {
+      return reader.read(fixture.address("site"), copy.displacedLength());
+    }
+  }
+
+  CodeBytes oldBytes() {
+    return copy.displaced().bytes();
+  }
+}

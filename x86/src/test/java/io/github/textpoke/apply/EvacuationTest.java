@@ -1,0 +1,340 @@
+package io.github.textpoke.apply;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
+
+import com.google.common.collect.ImmutableList;
+import io.github.textpoke.PatchException.EvacuationTimeoutException;
+import io.github.textpoke.PatchException.Outcome;
+import io.github.textpoke.PatchException.TargetGoneException;
+import io.github.textpoke.PatchException.UnsupportedPlanException;
+import io.github.textpoke.apply.AttachOptions.EngineChoice;
+import io.github.textpoke.fixtures.Fixture;
+import io.github.textpoke.fixtures.RequiresPtrace;
+import io.github.textpoke.plan.PatchPlan;
+import io.github.textpoke.plan.Step;
+import io.github.textpoke.plan.TrapAction;
+import io.github.textpoke.process.BlockedCall;
+import io.github.textpoke.process.ProcStatus;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.concurrent.locks.LockSupport;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Several instructions become one while threads stand on, and between, their boundaries. */
+@RequiresPtrace
+class EvacuationTest {
+  private static final Duration SOON = Duration.ofSeconds(30);
+
+  /** Each applies and reverts. */
+  private static final long TOGGLES = 5_000;
+
+  private static Fixture start(int threads, String... more) {
+    List<String> arguments = new ArrayList<>(List.of("--threads", Integer.toString(threads)));
+    arguments.addAll(List.of(more));
+    return Fixture.start("displaced", arguments.toArray(new String[0]));
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {2, 8})
+  void noThreadSeesATornInstructionWhileSeveralAreDisplacedAndPutBack(int workers) {
+    try (Fixture fixture = start(workers, "--bytes", "4096");
+        TargetProcess process = TargetProcess.attach(fixture.pid())) {
+      DisplacedSite site = DisplacedSite.prepare(fixture);
+      long[] traps = {0};
+      long toggled =
+          process.toggle(
+              site.plan(),
+              TOGGLES,
+              Duration.ZERO,
+              (nanos, window, met, parked) -> {
+                traps[0] += met;
+                return true;
+              });
+      assertThat(toggled).isEqualTo(TOGGLES);
+      assertThat(traps[0]).as("threads that met a breakpoint").isGreaterThan(TOGGLES / 100);
+      assertThat(site.bytesNow()).isEqualTo(site.oldBytes());
+      fixture.awaitCounter("calls", fixture.counter("calls") + TOGGLES, SOON);
+      assertThat(fixture.counter("results_new")).isPositive();
+      fixture.assertHealthy();
+    }
+  }
+
+  /** Shows that the test above can fail: who is preempted inside runs the middle of the jump. */
+  @Test
+  void withoutTheEvacuationAThreadRunsTheMiddleOfTheJump() {
+    for (int round = 0; round < 20; round++) {
+      try (Fixture fixture = start(8);
+          TargetProcess process =
+              TargetProcess.attach(fixture.pid(), AttachOptions.DEFAULT, new NoEvacuation())) {
+        PatchPlan plan = DisplacedSite.prepare(fixture).plan();
+        process.toggle(plan, 500, Duration.ZERO, (nanos, window, traps, parked) -> true);
+        if (fixture.counter("wrong") > 0) {
+          return;
+        }
+      } catch (TargetGoneException torn) {
+        return;
+      }
+    }
+    throw new AssertionError("10,000 toggles without an evacuation, and not one fault");
+  }
+
+  private static final class NoEvacuation implements Interference {
+    @Override
+    public ImmutableList<Step> steps(ImmutableList<Step> steps) {
+      return steps.stream()
+          .filter(step -> !(step instanceof Step.Evacuate))
+          .collect(ImmutableList.toImmutableList());
+    }
+  }
+
+  @Test
+  void aThreadThatIsHeldOnABoundaryInsideIsMovedToTheCopyWithoutRunning() {
+    try (Fixture fixture = start(4)) {
+      DisplacedSite site = DisplacedSite.prepare(fixture);
+      try (TargetProcess process = TargetProcess.attach(fixture.pid())) {
+        Set<Integer> inside = stopInside(fixture, site);
+        process.apply(site.plan());
+        process.close();
+        for (int tid : inside) {
+          assertThat(site.isInCopy(standingOf(tid))).as("thread %s", tid).isTrue();
+        }
+      }
+      long fresh = fixture.counter("results_new");
+      fixture.signal("SIGCONT");
+      fixture.awaitCounter("results_new", fresh + 1_000, SOON);
+      fixture.assertHealthy();
+    }
+  }
+
+  /** Where a thread goes on that job control has stopped; our leaving wakes it for a moment. */
+  private static long standingOf(int tid) {
+    for (; ; ) {
+      awaitState(tid, "T");
+      BlockedCall where = BlockedCall.read(tid);
+      if (where != null && !where.running()) {
+        return where.instructionPointer();
+      }
+    }
+  }
+
+  /** Stops the program by job control until some of its threads stand inside. */
+  private static Set<Integer> stopInside(Fixture fixture, DisplacedSite site) {
+    for (int attempt = 0; attempt < 200; attempt++) {
+      fixture.signal("SIGSTOP");
+      Set<Integer> inside = new HashSet<>();
+      for (int tid : ProcStatus.threads(fixture.pid())) {
+        // Traced or not.
+        awaitState(tid, "Tt");
+        BlockedCall where = BlockedCall.read(tid);
+        if (where != null && site.isInside(where.instructionPointer())) {
+          inside.add(tid);
+        }
+      }
+      if (!inside.isEmpty()) {
+        return inside;
+      }
+      long calls = fixture.counter("calls");
+      fixture.signal("SIGCONT");
+      fixture.awaitCounter("calls", calls + 1, SOON);
+    }
+    throw new AssertionError("no thread was ever inside");
+  }
+
+  private static void awaitState(int tid, String states) {
+    long deadline = System.nanoTime() + SOON.toNanos();
+    for (ProcStatus status = ProcStatus.read(tid);
+        status != null && states.indexOf(status.state()) < 0;
+        status = ProcStatus.read(tid)) {
+      assertThat(System.nanoTime() - deadline).as("thread %s to be %s", tid, states).isNegative();
+      LockSupport.parkNanos(50_000);
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"wait,false", "spin,false", "wait,true", "spin,true"})
+  void aThreadWhoseHandlerReturnsInsideIsNamedAfterTheDeadlineAndAllIsRolledBack(
+      String how, boolean ownStack) {
+    try (Fixture fixture = ownStack ? start(3, "--altstack") : start(3);
+        TargetProcess process =
+            TargetProcess.attach(
+                fixture.pid(), AttachOptions.DEFAULT.withPatience(Duration.ofMillis(200)))) {
+      DisplacedSite site = DisplacedSite.prepare(fixture);
+      fixture.command("hold " + how);
+      fixture.awaitCounter("held", 1, SOON);
+      int holder = (int) fixture.counter("worker_id_0");
+      assertThatExceptionOfType(EvacuationTimeoutException.class)
+          .isThrownBy(() -> process.apply(site.plan()))
+          .satisfies(
+              failure -> {
+                assertThat(failure.outcome()).isEqualTo(Outcome.ROLLED_BACK);
+                assertThat(failure.thread()).isEqualTo(holder);
+                assertThat(failure.what())
+                    .contains("thread " + holder + " (displaced)", "its stack leads back to 0x")
+                    .doesNotContain("others");
+              });
+      assertThat(site.bytesNow()).isEqualTo(site.oldBytes());
+      assertThat(fixture.counter("results_new")).isZero();
+      // The boundary that it comes back to is whole.
+      long handled = fixture.counter("handled");
+      fixture.command("release");
+      fixture.awaitCounter("handled", handled + 1, SOON);
+      fixture.awaitCounter("calls", fixture.counter("calls") + 1_000, SOON);
+      fixture.assertHealthy();
+      process.apply(site.plan()).revert();
+      fixture.assertHealthy();
+    }
+  }
+
+  @Test
+  void aThreadWhoseHandlerReturnsInTimeIsWaitedForAndMoved() {
+    try (Fixture fixture = start(3)) {
+      ReleaseAtEvacuation release = new ReleaseAtEvacuation(fixture);
+      try (TargetProcess process =
+          TargetProcess.attach(fixture.pid(), AttachOptions.DEFAULT.withPatience(SOON), release)) {
+        DisplacedSite site = DisplacedSite.prepare(fixture);
+        fixture.command("hold wait");
+        fixture.awaitCounter("held", 1, SOON);
+        process.apply(site.plan());
+        assertThat(release.asked).isPositive();
+        assertThat(fixture.counter("held")).isZero();
+        fixture.awaitCounter("results_new", 1_000, SOON);
+        fixture.assertHealthy();
+      }
+    }
+  }
+
+  /** Lets the handler return when the breakpoints stand. */
+  private static final class ReleaseAtEvacuation implements Interference {
+    private final Fixture fixture;
+    int asked;
+
+    ReleaseAtEvacuation(Fixture fixture) {
+      this.fixture = fixture;
+    }
+
+    @Override
+    public boolean pauses() {
+      return true;
+    }
+
+    @Override
+    public void before(int step) {
+      // Four breakpoints, a sync, then the evacuation.
+      if (step == 5) {
+        assertThat(fixture.counter("held")).isEqualTo(1);
+        fixture.command("release");
+        asked++;
+      }
+    }
+  }
+
+  @Test
+  void threadsThatWaitInSystemCallsAreNotStopped() throws IOException {
+    try (Fixture fixture = start(2, "--sleepers", "200")) {
+      Set<Integer> workers =
+          Set.of((int) fixture.counter("worker_id_0"), (int) fixture.counter("worker_id_1"));
+      Map<Integer, String> before = switches(fixture.pid(), workers);
+      try (TargetProcess process = TargetProcess.attach(fixture.pid())) {
+        DisplacedSite site = DisplacedSite.prepare(fixture);
+        Patch patch = process.apply(site.plan());
+        assertThat(patch.report().orElseThrow().threads()).isGreaterThan(200);
+        patch.revert();
+      }
+      Map<Integer, String> after = switches(fixture.pid(), workers);
+      assertThat(after).hasSizeGreaterThanOrEqualTo(200);
+      // One of the workers, or at most one of the others, was borrowed.
+      assertThat(after.entrySet().stream().filter(now -> !before.entrySet().contains(now)))
+          .hasSizeLessThanOrEqualTo(1);
+      assertThat(fixture.counter("eintr")).isZero();
+      fixture.assertHealthy();
+    }
+  }
+
+  private static Map<Integer, String> switches(int pid, Set<Integer> without) throws IOException {
+    Map<Integer, String> counts = new TreeMap<>();
+    for (int tid : ProcStatus.threads(pid)) {
+      if (!without.contains(tid)) {
+        awaitState(tid, "S");
+        String status = Files.readString(Path.of("/proc/" + pid + "/task/" + tid + "/status"));
+        counts.put(tid, status.substring(status.indexOf("voluntary_ctxt_switches:")));
+      }
+    }
+    return counts;
+  }
+
+  @Test
+  void whoMeetsTheFirstByteMayWaitInsteadOfRunningTheCopy() {
+    try (Fixture fixture = start(4, "--bytes", "64");
+        TargetProcess process = TargetProcess.attach(fixture.pid())) {
+      DisplacedSite site = DisplacedSite.prepare(fixture);
+      PatchPlan plan = site.plan(new TrapAction.Rewind());
+      long[] waited = {0};
+      process.toggle(
+          plan,
+          300,
+          Duration.ZERO,
+          (nanos, window, met, parked) -> {
+            waited[0] += parked;
+            return true;
+          });
+      assertThat(waited[0]).isPositive();
+      fixture.awaitCounter("calls", fixture.counter("calls") + 1_000, SOON);
+      fixture.assertHealthy();
+    }
+  }
+
+  @Test
+  void theStepwiseEngineIsAskedForThatOnePlanAndThePokerForTheNext() {
+    try (Fixture fixture = start(2);
+        TargetProcess process = TargetProcess.attach(fixture.pid())) {
+      DisplacedSite site = DisplacedSite.prepare(fixture);
+      PatchPlan nop = site.oneForOne();
+      for (int round = 0; round < 3; round++) {
+        Patch displaced = process.apply(site.plan());
+        ApplyReport first = displaced.report().orElseThrow();
+        assertThat(first.engine()).isEqualTo("stepwise");
+        assertThat(first.remark()).isEqualTo("no poker: it evacuates no threads");
+        assertThat(displaced.revert().engine()).isEqualTo("stepwise");
+
+        Patch plain = process.apply(nop);
+        ApplyReport second = plain.report().orElseThrow();
+        assertThat(second.engine()).isEqualTo("poker");
+        assertThat(second.remark()).isEmpty();
+        plain.revert();
+      }
+      fixture.awaitCounter("calls", fixture.counter("calls") + 1_000, SOON);
+      fixture.assertHealthy();
+    }
+  }
+
+  @Test
+  void whoAsksForThePokerAloneIsRefusedInBothDirections() {
+    try (Fixture fixture = start(2);
+        TargetProcess process =
+            TargetProcess.attach(
+                fixture.pid(), AttachOptions.DEFAULT.withEngine(EngineChoice.POKER))) {
+      DisplacedSite site = DisplacedSite.prepare(fixture);
+      assertThatExceptionOfType(UnsupportedPlanException.class)
+          .isThrownBy(() -> process.apply(site.plan()))
+          .withMessageContaining("the poker evacuates no threads")
+          .satisfies(refusal -> assertThat(refusal.outcome()).isEqualTo(Outcome.UNTOUCHED));
+      assertThat(site.bytesNow()).isEqualTo(site.oldBytes());
+      assertThat(process.patches()).isEmpty();
+      assertThat(process.apply(site.oneForOne()).report().orElseThrow().engine())
+          .isEqualTo("poker");
+      fixture.assertHealthy();
+    }
+  }
+}
