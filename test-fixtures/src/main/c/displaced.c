@@ -13,9 +13,12 @@
  *   copy  a page of breakpoints for the out-of-line copy, which nobody calls yet
  *
  * The commands "hold wait" and "hold spin" send SIGUSR1 to worker 0 until it meets it on a boundary
- * inside; then held is 1, and its handler reads a pipe, or spins, until the command "release". Counters:
+ * inside; then held is 1, and its handler reads a pipe, or spins, until the command "release". After
+ * "hold fork" it forks when it is released, and both go on inside. Counters:
  * calls, results_old, results_new, wrong of the workers; worker_id_I: thread ids; handled: signals;
- * held; eintr: calls of sleepers that have returned.
+ * held; eintr: calls of sleepers that have returned. Of the child: child, its process id; child_calls,
+ * child_old, child_new, child_wrong as calls, results_old, results_new, wrong; child_killed: it has
+ * ended.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -25,6 +28,8 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -75,9 +80,29 @@ struct worker {
 static long bytes;
 static bool altstack;
 static struct worker *workers;
-static counter *handled, *held, *eintr;
-static volatile bool holding, spinning, released;
+static struct tally child_tally;
+static counter *handled, *held, *eintr, *last_child, *child_killed;
+static volatile bool holding, spinning, forking, released;
 static int wake[2];
+
+/* Plain system calls, since this is a signal handler. */
+static void fork_child(void) {
+  pid_t child = fork();
+  if (child < 0) _exit(3);
+  if (child == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* for when the program was started by hand */
+    workers[0].tally = child_tally;
+  } else {
+    *last_child = child;
+  }
+}
+
+static void *watch_child(void *argument) {
+  (void)argument;
+  while (*last_child == 0) usleep(1000);
+  if (waitpid(*last_child, NULL, 0) == (pid_t)*last_child) add(child_killed, 1);
+  return NULL;
+}
 
 static void handle(int signal, siginfo_t *info, void *context) {
   (void)signal, (void)info;
@@ -91,6 +116,7 @@ static void handle(int signal, siginfo_t *info, void *context) {
     }
     if (!spinning && read(wake[0], &byte, 1) != 1) _exit(3);
     *held = 0;
+    if (forking) fork_child();
   }
   add(handled, 1);
 }
@@ -125,8 +151,10 @@ static void *sleep_for_ever(void *argument) {
   return NULL;
 }
 
-static void hold(bool spin) {
-  spinning = spin;
+static void hold(const char *how) {
+  spinning = strcmp(how, "spin") == 0;
+  forking = strcmp(how, "fork") == 0;
+  if (forking) start_thread(watch_child, NULL);
   released = false;
   holding = true;
   while (holding) {
@@ -137,8 +165,9 @@ static void hold(bool spin) {
 }
 
 static void command(const char *line) {
-  if (strcmp(line, "hold wait") == 0 || strcmp(line, "hold spin") == 0) {
-    hold(strcmp(line, "hold spin") == 0);
+  if (strcmp(line, "hold wait") == 0 || strcmp(line, "hold spin") == 0 ||
+      strcmp(line, "hold fork") == 0) {
+    hold(line + strlen("hold "));
   } else if (strcmp(line, "release") == 0) {
     released = true;
     if (!spinning && write(wake[1], "", 1) != 1) fail("write");
@@ -158,6 +187,11 @@ int main(int argc, char **argv) {
   handled = new_counter("handled", 0);
   held = new_counter("held", 0);
   eintr = new_counter("eintr", 0);
+  last_child = new_counter("child", 0);
+  child_killed = new_counter("child_killed", 0);
+  child_tally = (struct tally){
+      new_counter("child_calls", 0), new_counter("child_old", 0), new_counter("child_new", 0),
+      new_counter("child_wrong", 0)};
   struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
   sigaction(SIGUSR1, &action, NULL);
   publish("site", site);

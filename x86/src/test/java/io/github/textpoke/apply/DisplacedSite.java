@@ -21,35 +21,47 @@ import io.github.textpoke.x86.relocate.OutOfLineCopy;
 final class DisplacedSite {
   private static final int JUMP = 5;
 
-  private final Fixture fixture;
+  private final int pid;
+  private final long site;
+  private final long repl;
   private final OutOfLineCopy copy;
 
-  private DisplacedSite(Fixture fixture, OutOfLineCopy copy) {
-    this.fixture = fixture;
+  private DisplacedSite(int pid, long site, long repl, OutOfLineCopy copy) {
+    this.pid = pid;
+    this.site = site;
+    this.repl = repl;
     this.copy = copy;
   }
 
   /** Writes the out-of-line copy into the program, where no thread runs yet. */
   static DisplacedSite prepare(Fixture fixture) {
-    long site = fixture.address("site");
+    return prepare(
+        fixture.pid(), fixture.address("site"), fixture.address("repl"), fixture.address("copy"));
+  }
+
+  /**
+   * As above, for who has no {@link Fixture}.
+   *
+   * @param pid the program
+   * @param site absolute address
+   * @param repl absolute address of the replacement
+   * @param room absolute address for the copy
+   */
+  static DisplacedSite prepare(int pid, long site, long repl, long room) {
     CodeBytes code;
-    try (ProcMemReader reader = new ProcMemReader(fixture.pid())) {
+    try (ProcMemReader reader = new ProcMemReader(pid)) {
       code = reader.read(site, 9);
     }
     OutOfLineCopy copy =
         OutOfLineCopy.of(
-            X86Planner.create().decoder(),
-            CodeRegion.of("site", site, code),
-            site,
-            JUMP,
-            fixture.address("copy"));
+            X86Planner.create().decoder(), CodeRegion.of("site", site, code), site, JUMP, room);
     int[] error = new int[1];
-    ProcMem opened = ProcMem.open(fixture.pid(), error);
+    ProcMem opened = ProcMem.open(pid, error);
     assertThat(opened).as("errno %s", error[0]).isNotNull();
     try (ProcMem memory = opened) {
       assertThat(memory.write(copy.address(), copy.bytes())).isEqualTo(copy.bytes().length());
     }
-    return new DisplacedSite(fixture, copy);
+    return new DisplacedSite(pid, site, repl, copy);
   }
 
   /** The jump to the replacement; who meets the first breakpoint goes on in the copy. */
@@ -58,7 +70,6 @@ final class DisplacedSite {
   }
 
   PatchPlan plan(TrapAction first) {
-    long site = fixture.address("site");
     ImmutableList<Boundary> boundaries =
         copy.boundaries().entrySet().stream()
             .filter(boundary -> boundary.getKey() != site)
@@ -68,7 +79,7 @@ final class DisplacedSite {
             .collect(ImmutableList.toImmutableList());
     assertThat(boundaries).extracting(Boundary::offset).containsExactly(1, 3, 4);
     int length = copy.displacedLength();
-    CodeBytes jump = Assembly.jmp(fixture.address("repl")).at(site, JUMP);
+    CodeBytes jump = Assembly.jmp(repl).at(site, JUMP);
     return PatchPlan.of(
         X86Planner.INT3,
         ImmutableList.of(
@@ -88,7 +99,7 @@ final class DisplacedSite {
         X86Planner.INT3,
         ImmutableList.of(
             new Poke(
-                new Site(fixture.address("site") + 4, lea),
+                new Site(site + 4, lea),
                 4,
                 CodeBytes.ofHex("48 8d 42 02"),
                 4,
@@ -97,7 +108,7 @@ final class DisplacedSite {
 
   /** Whether an absolute address is that of a boundary inside, not the first. */
   boolean isInside(long address) {
-    return address != fixture.address("site") && copy.boundaries().containsKey(address);
+    return address != site && copy.boundaries().containsKey(address);
   }
 
   boolean isInCopy(long address) {
@@ -105,8 +116,8 @@ final class DisplacedSite {
   }
 
   CodeBytes bytesNow() {
-    try (ProcMemReader reader = new ProcMemReader(fixture.pid())) {
-      return reader.read(fixture.address("site"), copy.displacedLength());
+    try (ProcMemReader reader = new ProcMemReader(pid)) {
+      return reader.read(site, copy.displacedLength());
     }
   }
 

@@ -240,6 +240,62 @@ class EvacuationTest {
     }
   }
 
+  /** Its stack is a copy of its parent's, and nobody evacuates it. */
+  @Test
+  void aChildThatIsForkedInTheMiddleAndReturnsInsideRunsTheOldCode() {
+    try (Fixture fixture = start(3)) {
+      ReleaseAtEvacuation release = new ReleaseAtEvacuation(fixture);
+      try (TargetProcess process =
+          TargetProcess.attach(fixture.pid(), AttachOptions.DEFAULT.withPatience(SOON), release)) {
+        DisplacedSite site = DisplacedSite.prepare(fixture);
+        fixture.command("hold fork");
+        fixture.awaitCounter("held", 1, SOON);
+        process.apply(site.plan());
+      }
+      fixture.awaitCounter("child", 1, SOON);
+      fixture.awaitCounter("child_old", 1_000, SOON);
+      fixture.awaitCounter("results_new", 1_000, SOON);
+      assertThat(fixture.counter("child_new")).isZero();
+      assertThat(fixture.counter("child_wrong")).isZero();
+      assertThat(fixture.counter("child_killed")).isZero();
+      fixture.assertHealthy();
+    }
+  }
+
+  /** The only worker waits, so that nobody runs the breakpoints of the dead patcher. */
+  @ParameterizedTest
+  @ValueSource(ints = {1, 2, 4, 5})
+  void aPatcherThatIsKilledWhileBreakpointsStandInsideIsRecoveredFrom(int step) {
+    try (Fixture fixture = start(1)) {
+      DisplacedSite site = DisplacedSite.prepare(fixture);
+      fixture.command("hold wait");
+      fixture.awaitCounter("held", 1, SOON);
+      try (OtherJvm patcher =
+          OtherJvm.start(
+              CutOffDisplacer.class,
+              fixture.pid(),
+              fixture.address("site"),
+              fixture.address("repl"),
+              fixture.address("copy"),
+              step)) {
+        patcher.awaitLine("held");
+        patcher.kill();
+      }
+      assertThat(site.bytesNow()).isNotEqualTo(site.oldBytes());
+      try (TargetProcess process = TargetProcess.attach(fixture.pid())) {
+        assertThat(process.recover())
+            .extracting(RecoveredPatch::result)
+            .containsExactly(RecoveredPatch.Result.ROLLED_BACK);
+        assertThat(site.bytesNow()).isEqualTo(site.oldBytes());
+        fixture.command("release");
+        fixture.awaitCounter("calls", fixture.counter("calls") + 1_000, SOON);
+        assertThat(process.apply(site.plan()).revert().engine()).isEqualTo("stepwise");
+        fixture.awaitCounter("calls", fixture.counter("calls") + 1_000, SOON);
+      }
+      fixture.assertHealthy();
+    }
+  }
+
   @Test
   void threadsThatWaitInSystemCallsAreNotStopped() throws IOException {
     try (Fixture fixture = start(2, "--sleepers", "200")) {
