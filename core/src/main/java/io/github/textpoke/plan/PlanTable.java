@@ -97,7 +97,9 @@ public final class PlanTable {
         poke.displaces() ? bytes.hex() : "",
         poke.restores() ? bytes.hex() : "",
         decoder == null ? "" : readsAs(address, bytes),
-        words("who stands there ", boundary.trapAction()));
+        boundary.trapAction() instanceof TrapAction.Redirect redirect
+            ? "who stands there goes on in the copy at " + hex(redirect.address())
+            : words("who stands there ", boundary.trapAction()));
   }
 
   private Row row(int number, Step step) {

@@ -101,7 +101,7 @@ class PlanTableTest {
             """
             step  address            old bytes                         new bytes                         reads as              why
             site  0x401ffe           0f 1f 44 00 00 0f 1f 44 00 00 90  eb 20 cc cc cc cc cc cc cc cc cc  nop => jump 0x402020  who hits the breakpoint goes on at 0x70000000
-                  0x402003           0f 1f 44 00 00                                                      nop                   who stands there goes on at 0x70000005
+                  0x402003           0f 1f 44 00 00                                                      nop                   who stands there goes on in the copy at 0x70000005
             1     0x401ffe           0f                                cc                                breakpoint            breakpoint on the first byte
             2     0x402003           0f                                cc                                breakpoint            breakpoint on a boundary inside
             3     core sync                                                                                                    no core can miss a breakpoint
@@ -121,7 +121,7 @@ class PlanTableTest {
             """
             step  address    old bytes                         new bytes                         why
             site  0x401ffe   eb 20 cc cc cc cc cc cc cc cc cc  0f 1f 44 00 00 0f 1f 44 00 00 90  who hits the breakpoint goes on at 0x70000000
-                  0x402003                                     0f 1f 44 00 00                    who stands there goes on at 0x70000005
+                  0x402003                                     0f 1f 44 00 00                    who stands there goes on in the copy at 0x70000005
             1     0x401ffe   eb                                cc                                breakpoint on the first byte
             2     core sync                                                                      no core can miss a breakpoint
             """);
