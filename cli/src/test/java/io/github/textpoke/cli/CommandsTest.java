@@ -121,6 +121,16 @@ class CommandsTest {
   }
 
   @Test
+  void aJumpThatIsRefusedForWantOfRoomNamesASiteThatTakesIt() {
+    String refusal =
+        Run.of("plan", workers.pid(), "nop_0+5", "--jump", "repl").assertFailed(3).err();
+
+    Matcher nearest = Pattern.compile("the nearest is (0x[0-9a-f]+) ").matcher(refusal);
+    assertThat(nearest.find()).as(refusal).isTrue();
+    Run.of("plan", workers.pid(), nearest.group(1), "--jump", "repl").assertDone();
+  }
+
+  @Test
   void aRefusedPlanEndsWith3AndNamesTheRule() {
     Run middle = Run.of("plan", workers.pid(), "nop_0+1", "--nop").assertFailed(3);
     assertThat(middle.err()).contains("rule 1 ").contains("byte 1 of the instruction");

@@ -35,7 +35,7 @@ final class Padding {
               + shortest
               + " bytes and the instruction there has "
               + length
-              + ": it would displace several instructions, which is not done",
+              + ": it would run into the one behind it",
           "choose a site whose one instruction has at least " + shortest + " bytes");
     }
   }

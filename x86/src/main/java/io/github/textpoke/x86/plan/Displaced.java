@@ -6,6 +6,7 @@ import io.github.textpoke.decode.Decoded;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.function.LongPredicate;
 
 /** Says which instructions a replacement would displace, and where there is room for it. */
 final class Displaced {
@@ -13,11 +14,14 @@ final class Displaced {
   private static final int NEAR = 256;
 
   private final Reading reading;
-  private final SiteRules rules;
+  private final LongPredicate isPossible;
 
-  Displaced(Reading reading, SiteRules rules) {
+  /**
+   * @param isPossible whether the replacement could stand at an absolute address
+   */
+  Displaced(Reading reading, LongPredicate isPossible) {
     this.reading = reading;
-    this.rules = rules;
+    this.isPossible = isPossible;
   }
 
   /** The refusal of a replacement that needs {@code needed} bytes. */
@@ -43,7 +47,7 @@ final class Displaced {
         : Rules.DISPLACING.refusal(
             old.site().address(),
             reading.text(at),
-            reason + "; displacing several instructions is not done",
+            reason + ", and one instruction is replaced by one",
             remedy(at, needed));
   }
 
@@ -52,7 +56,7 @@ final class Displaced {
         "choose a site whose one instruction has at least %d bytes, such as a NOP, call or jmp"
             .formatted(needed);
     return candidates(at, needed).stream()
-        .filter(candidate -> rules.allow(reading.code().address() + candidate))
+        .filter(candidate -> isPossible.test(reading.code().address() + candidate))
         .findFirst()
         .map(
             nearest ->

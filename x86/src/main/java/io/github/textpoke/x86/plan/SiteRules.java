@@ -25,22 +25,22 @@ final class SiteRules {
     OldCode old = OldCode.at(reading, address);
     checkKind(old);
     checkShadow(old);
+    checkRseq(old);
+    new BranchTargets(reading).checkNoneInside(old.site());
+    return old;
+  }
+
+  /**
+   * Refuses what lies in a restartable sequence that the planner was told of.
+   *
+   * @throws PlanRefusedException by rule 16
+   */
+  void checkRseq(OldCode old) {
     rseq.obstacle(old.site().address(), old.site().end())
         .ifPresent(
             obstacle -> {
               throw refusal(Rules.RSEQ, old, obstacle, "choose a site outside of it");
             });
-    new BranchTargets(reading).checkNoneInside(old.site());
-    return old;
-  }
-
-  /** Whether {@code address} may be touched: to name a better site, not to plan. */
-  boolean allow(long address) {
-    try {
-      return !check(address).isArmed();
-    } catch (PlanRefusedException refused) {
-      return false; // the refusal that the user gets is that of the site that was asked for
-    }
   }
 
   /** A refusal of what stands at the site. */

@@ -8,7 +8,6 @@ import io.github.textpoke.PatchException.PlanRefusedException;
 import io.github.textpoke.PatchException.UnsupportedPlatformException;
 import io.github.textpoke.decode.CodeRegion;
 import io.github.textpoke.decode.Decoded;
-import io.github.textpoke.decode.Flow;
 import io.github.textpoke.decode.Instruction;
 import io.github.textpoke.decode.InstructionDecoder;
 import io.github.textpoke.plan.PatchPlan;
@@ -86,24 +85,7 @@ public final class X86Planner {
    */
   public PatchPlan replace(CodeRegion code, long site, Assembly replacement) {
     Reading reading = new Reading(decoder, code);
-    SiteRules siteRules = new SiteRules(reading, rseq);
-    OldCode old = siteRules.check(site);
-    if (old.isArmed()) {
-      throw siteRules.refusal(
-          Rules.BREAKPOINTS,
-          old,
-          "we armed a breakpoint there, whose traps somebody takes",
-          "revert that patch first");
-    }
-    int needed = replacement.shortest(site);
-    if (needed > old.length()) {
-      throw new Displaced(reading, siteRules).refusal(old, replacement.toString(), needed);
-    }
-    CodeBytes bytes = replacement.at(site, old.length());
-    Instruction fresh =
-        new ReplacementRules(reading).check(old, bytes, isEntry(reading.recovered(), site));
-    return plan(
-        new Poke(old.site(), old.now().length(), bytes, fresh.length(), new TrapAction.Rewind()));
+    return plan(new OneForOne(reading, new SiteRules(reading, rseq)).poke(site, replacement));
   }
 
   /**
@@ -242,14 +224,5 @@ public final class X86Planner {
               .map(text -> "the redirect leads into the middle of " + text);
     }
     return Optional.empty();
-  }
-
-  /** Whether {@code site} is the first instruction of the function, ENDBR64 not counted. */
-  private boolean isEntry(CodeRegion recovered, long site) {
-    long first = decoder.decode(recovered, 0);
-    return site == recovered.address()
-        || (Decoded.isDecoded(first)
-            && Decoded.flow(first) == Flow.LANDING_PAD
-            && site == recovered.address() + Decoded.length(first));
   }
 }

@@ -264,7 +264,7 @@ class RefusalsTest {
   void rule7RefusesToDisplaceSeveralInstructionsAndNamesThemAndABetterSite() {
     assertRefused(7, FUNCTION, START, Assembly.jmp(FAR))
         .contains("needs 5 bytes and the instruction has 1")
-        .contains("displacing several instructions is not done")
+        .contains("it would displace")
         .contains("the nearest is 0x401004");
   }
 
@@ -296,6 +296,28 @@ class RefusalsTest {
 
     assertRefused(9, code, START + 1, Assembly.nop()).contains("it goes on behind the site");
     planner.replace(code("90 | nop\n" + last + " 90 | " + text), START + 1, Assembly.nop());
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      textBlock =
+          """
+          62 f2 7d 49 92 04 90 | one that can be interrupted half done
+          f3 0f 1e fa          | endbr64
+          48 8d 47 01          | too short
+          """)
+  void rule7NamesTheNearestSiteWhereTheReplacementCouldStandIndeed(String other, String what) {
+    CodeRegion code =
+        code("90 | nop\n" + other + " | " + what + "\n0f 1f 44 00 00 | nop\nc3 | ret");
+    long nop = code.end() - 6;
+
+    assertRefused(7, code, START, Assembly.jmp(FAR)).contains("the nearest is 0x%x".formatted(nop));
+    planner.replace(code, nop, Assembly.jmp(FAR));
+    // A call could not stand there, for it has a red zone.
+    CodeRegion twoNops =
+        code("90 90 | nops\n" + other + " | " + what + "\n0f 1f 44 00 00 | nop\nc3 | ret");
+    assertRefused(7, twoNops, START, Assembly.call(FAR)).doesNotContain("the nearest is");
   }
 
   @Test
