@@ -12,7 +12,8 @@ import io.github.textpoke.x86.plan.Reading.Boundary;
 /**
  * What stands at a site.
  *
- * @param site the bytes as they are now, ours if we patched it
+ * @param site the bytes as they are now, ours if we patched it; of one instruction, or of all that
+ *     a jump displaces
  * @param now the instruction that they begin with
  * @param before the instruction that stood there before we patched it; equal to {@code now} if we
  *     did not

@@ -22,7 +22,7 @@ public enum Rules {
   SAME_LENGTH(
       2,
       "The plan holds the exact old bytes and as many new ones, and they differ: one instruction"
-          + " for one.",
+          + " for one, or one jump for several.",
       "alternative.c __smp_text_poke_batch_add",
       "X86Planner, Poke"),
   /** How a short replacement is filled up. */
@@ -35,8 +35,8 @@ public enum Rules {
   /** What a thread does while the breakpoint stands. */
   WINDOW(
       4,
-      "A thread that meets the breakpoint waits and then runs the site again, so nothing is"
-          + " emulated; the new bytes must still decode.",
+      "A thread that meets the breakpoint waits and then runs the site again, or goes on in the copy"
+          + " of what is displaced, so nothing is emulated; the new bytes must still decode.",
       "alternative.c smp_text_poke_int3_handler, which emulates instead",
       "X86Planner"),
   /** NOPs by decoding. */
@@ -49,40 +49,46 @@ public enum Rules {
   BATCH(
       6,
       "Sites of a batch are sorted, and no two share a byte; a new branch of the batch leads inside"
-          + " none of them.",
+          + " none of them, and no copy lies there.",
       "alternative.c, which accepts equal addresses",
       "X86Planner, PokeProtocol"),
   /** Several instructions. */
   DISPLACING(
       7,
-      "A replacement longer than the instruction would displace those behind it: refused.",
+      "Several instructions are displaced by a jump alone, and only where nobody enters them behind"
+          + " the first byte: in the whole object no branch, jump table, pointer, landing pad or"
+          + " symbol leads there, and no patch of ours stands there. Any other replacement is no"
+          + " longer than the instruction.",
       "kprobes/opt.c can_optimize",
-      "X86Planner: refused as a whole"),
+      "X86Planner, Entrances"),
   /** Displaced calls. */
   DISPLACED_CALL(
       8,
-      "A call is never displaced: its return address would lead into the site.",
-      "kprobes/opt.c copy_optimized_instructions",
-      "X86Planner: displacing is refused by rule 7"),
+      "What is displaced can run elsewhere. A call is the last of it, since its return address would"
+          + " lead into the site; its copy pushes that address and jumps, so it stays where there are"
+          + " shadow stacks.",
+      "kprobes/opt.c copy_optimized_instructions; kprobes/core.c can_boost; SDM vol. 1 17.1",
+      "OutOfLineCopy, Entrances; X86Planner, told of shadow stacks"),
   /** Room. */
   ROOM(
       9,
       "The site ends where the function does, or before, and no thread is made to run over the end.",
       "kprobes/opt.c can_optimize",
-      "X86Planner"),
+      "X86Planner, OutOfLineCopy"),
   /** Quiescence. */
   QUIESCENCE(
       10,
-      "A site of several instructions needs proof that no thread stands inside.",
+      "No thread stands inside of a site of several instructions when its tail is written: each"
+          + " boundary has a breakpoint and an address in the copy, and the site is evacuated.",
       "kprobes/opt.c kprobe_optimizer, synchronize_rcu_tasks",
-      "X86Planner: displacing is refused by rule 7"),
+      "X86Planner, PokeProtocol, Verifier"),
   /** No boundaries in the new code. */
   INTERIOR(
       11,
       "The new bytes have no boundary behind the first byte at which a thread could stand when they"
-          + " are taken back.",
+          + " are taken back; where displaced instructions are put back, each has its copy.",
       "uprobes.c, nop10 (commit 554ba38456da)",
-      "Assembly, X86Planner"),
+      "Assembly, X86Planner, PokeProtocol"),
   /** The red zone. */
   RED_ZONE(
       12,
@@ -95,28 +101,31 @@ public enum Rules {
       13,
       "Displacements fit 32 bits, signed, counted from where the instruction stands.",
       "kprobes/core.c __copy_instruction",
-      "Assembly"),
+      "Assembly, OutOfLineCopy"),
   /** ENDBR64. */
   LANDING_PAD(
       14,
-      "ENDBR64 is never overwritten; the site is behind it.",
+      "ENDBR64 is never overwritten, nor displaced; the site is behind it.",
       "kprobes/core.c arch_adjust_kprobe_addr",
-      "X86Planner"),
+      "X86Planner, OutOfLineCopy"),
   /** Instructions that can't be replaced, or placed. */
   SPECIAL(
       15,
       "Neither old nor new is a system call or software interrupt (a restarted call begins two"
           + " bytes before its end), XBEGIN, or one that can be interrupted half done (rep, gather);"
-          + " the site is not in the shadow of mov ss or pop ss, and no far branch is placed.",
+          + " the site is not in the shadow of mov ss or pop ss, and no far branch is placed."
+          + " Nothing displaced is any of these, but for one behind the first that can be interrupted"
+          + " half done; nor does it load ss, always fault, do input or output, or name its own"
+          + " bytes.",
       "uprobes.c; kprobes/core.c prepare_emulation; signal.c arch_do_signal_or_restart;"
           + " SDM vol. 3 6.8.3",
-      "X86Planner"),
+      "X86Planner, OutOfLineCopy"),
   /** Restartable sequences. */
   RSEQ(
       16,
-      "The site is in no restartable sequence and not in the 4 bytes before an abort handler.",
+      "No byte of the site is in a restartable sequence or in the 4 bytes before an abort handler.",
       "rseq.c rseq_get_rseq_cs, rseq_ip_fixup",
-      "X86Planner, given RseqSections"),
+      "X86Planner, given RseqSections; Entrances"),
   /** Classes of site. */
   SITE_CLASS(
       17,
@@ -153,9 +162,10 @@ public enum Rules {
   /** Trampolines. */
   TRAMPOLINES(
       22,
-      "A trampoline lies within 2 GiB and is never freed without proof.",
+      "An out-of-line copy lies within 2 GiB of the site and outside of the function, and is never"
+          + " freed without proof that no thread is in it.",
       "uprobes.c, nop5",
-      "X86Planner: displacing is refused by rule 7"),
+      "X86Planner; who writes the copy keeps it"),
   /** Undo. */
   UNDO(
       23,

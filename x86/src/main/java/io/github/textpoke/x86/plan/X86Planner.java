@@ -1,6 +1,7 @@
 package io.github.textpoke.x86.plan;
 
 import static com.google.common.base.Preconditions.checkArgument;
+import static com.google.common.base.Preconditions.checkState;
 
 import com.google.common.collect.ImmutableList;
 import io.github.textpoke.CodeBytes;
@@ -15,6 +16,7 @@ import io.github.textpoke.plan.Poke;
 import io.github.textpoke.plan.TrapAction;
 import io.github.textpoke.x86.decode.WitnessedDecoder;
 import io.github.textpoke.x86.encode.Assembly;
+import io.github.textpoke.x86.relocate.OutOfLineCopy;
 import java.util.Collection;
 import java.util.Optional;
 
@@ -24,12 +26,14 @@ import java.util.Optional;
  *
  * <p>Assumes that a region's first byte is the start of a function, and that all its patches of
  * ours are in {@link CodeRegion#originals}. Guarantees that a plan replaces one instruction by one,
- * that nobody enters the site in the middle as far as the region shows it, and that the plan's
- * inverse is as safe. Indirect branches into the middle of an instruction are not looked for:
- * compilers make none.
+ * or several by one jump; that nobody enters the site in the middle, as far as the region shows it,
+ * and where several are displaced as far as the whole object does; and that the plan's inverse is
+ * as safe. Indirect branches into the middle of an instruction are not looked for: compilers make
+ * none.
  *
  * <p>While a replacement's breakpoint stands, a thread that meets it waits and then runs the site
- * again ({@link TrapAction.Rewind}); so any new instruction will do, and none is emulated.
+ * again ({@link TrapAction.Rewind}); so any new instruction will do, and none is emulated. Where
+ * several instructions are displaced it goes on in their copy, at once.
  *
  * <p>Not thread-safe, as its decoder is not: make one per thread. Plans are immutable.
  */
@@ -39,10 +43,12 @@ public final class X86Planner {
 
   private final InstructionDecoder decoder;
   private final RseqSections rseq;
+  private final boolean shadowStacks;
 
-  private X86Planner(InstructionDecoder decoder, RseqSections rseq) {
+  private X86Planner(InstructionDecoder decoder, RseqSections rseq, boolean shadowStacks) {
     this.decoder = decoder;
     this.rseq = rseq;
+    this.shadowStacks = shadowStacks;
   }
 
   /** A planner that reads code with our own decoder, and with Zydis as a witness where it is. */
@@ -61,12 +67,21 @@ public final class X86Planner {
 
   /** A planner that reads code with {@code decoder}, which it then owns. */
   public static X86Planner with(InstructionDecoder decoder) {
-    return new X86Planner(decoder, RseqSections.NONE);
+    return new X86Planner(decoder, RseqSections.NONE, false);
   }
 
   /** This planner, knowing the program's restartable sequences (rule 16). Shares the decoder. */
   public X86Planner withRseq(RseqSections sections) {
-    return new X86Planner(decoder, sections);
+    return new X86Planner(decoder, sections, shadowStacks);
+  }
+
+  /**
+   * This planner, for a program whose threads have shadow stacks (CET; in {@code /proc/PID/status}
+   * the line {@code x86_Thread_features} says {@code shstk}): no call is displaced (rule 8). Shares
+   * the decoder.
+   */
+  public X86Planner withShadowStacks() {
+    return new X86Planner(decoder, rseq, true);
   }
 
   /** The decoder that reads the code. */
@@ -75,7 +90,8 @@ public final class X86Planner {
   }
 
   /**
-   * Plans to replace the one instruction at {@code site}.
+   * Plans to replace the one instruction at {@code site}. A jump that needs more room is planned by
+   * {@link #displace}.
    *
    * @param code the function that holds the site, as it stands now
    * @param site absolute address of the instruction's first byte; if we patched it before, the plan
@@ -86,6 +102,44 @@ public final class X86Planner {
   public PatchPlan replace(CodeRegion code, long site, Assembly replacement) {
     Reading reading = new Reading(decoder, code);
     return plan(new OneForOne(reading, new SiteRules(reading, rseq)).poke(site, replacement));
+  }
+
+  /**
+   * Plans a jump at {@code site} that displaces as many instructions as it needs room for: five
+   * bytes, or two where the target is within 127. Displaced code goes on to be run in an
+   * out-of-line copy, whose bytes the result holds.
+   *
+   * <p>A loop over the first byte of the site, all of it displaced, stays in the copy: the jump is
+   * met when control comes to the site from elsewhere. Where the first instruction has room for the
+   * jump, the plan is that of {@link #replace}, and the copy is for whoever wants to call the old
+   * code.
+   *
+   * @param code the whole function that holds the site, as it stands now
+   * @param site absolute address of the first byte of the first instruction; behind the ENDBR64 of
+   *     a function's entry
+   * @param target absolute address where the jump leads; may be the copy's
+   * @param copy absolute address where the copy will stand, within 2 GiB of all that it names; the
+   *     {@link OutOfLineCopy#maxSize} bytes from there on are nobody else's
+   * @param entrances of the object that holds the function
+   * @throws PlanRefusedException if one of the {@link Rules} forbids it
+   */
+  public DisplacingPlan displace(
+      CodeRegion code, long site, long target, long copy, Entrances entrances) {
+    Reading reading = new Reading(decoder, code);
+    SiteRules siteRules = new SiteRules(reading, rseq);
+    OldCode first = siteRules.check(site);
+    Assembly jump = Assembly.jmp(target);
+    int needed = jump.shortest(site);
+    DisplacingRules rules = new DisplacingRules(reading, siteRules, shadowStacks);
+    OutOfLineCopy displaced = rules.copy(first, needed, copy);
+    if (needed <= first.length()) {
+      return new DisplacingPlan(replace(code, site, jump), displaced, Optional.empty());
+    }
+    Poke poke = rules.poke(first, displaced, jump, needed);
+    Entrances.Unentered unentered = entrances.check(decoder, code, site, needed);
+    checkState(
+        unentered.to() == poke.site().end(), "%s is no proof for %s", unentered, poke.site());
+    return new DisplacingPlan(plan(poke), displaced, Optional.of(unentered));
   }
 
   /**
