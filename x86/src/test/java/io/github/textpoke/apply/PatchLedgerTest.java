@@ -406,7 +406,8 @@ class PatchLedgerTest {
       patcher.awaitLine("ready");
       patcher.send("go");
       long seen = 0;
-      for (int i = 0; i < 500; i++) {
+      // The patcher may come to it late.
+      for (int i = 0; i < 500 || seen == 0; i++) {
         LedgerStatus status = TargetProcess.status(fixture.pid());
         assertThat(status.damaged()).isEmpty();
         assertThat(status.patches())
@@ -417,7 +418,6 @@ class PatchLedgerTest {
                         .isNotEqualTo(PatchStatus.State.CHANGED));
         seen += status.patches().size();
       }
-      assertThat(seen).isPositive();
     }
   }
 
