@@ -24,9 +24,10 @@ import java.util.function.BooleanSupplier;
 import java.util.function.Function;
 
 /**
- * Does the steps of a plan one by one: the tracer's thread compares and writes, the helper syncs,
- * and who traps meanwhile is parked until the end. The reference that other engines are compared
- * with, and the fallback where the target may not trace itself.
+ * Does the steps of a plan one by one: the tracer's thread compares, writes and evacuates, the
+ * helper syncs, and who traps meanwhile is parked until the end, or goes on in an out-of-line copy
+ * at once. The reference that other engines are compared with, and the fallback where the target
+ * may not trace itself.
  *
  * <p>Not covered: the death of this JVM between the first breakpoint and the last sync leaves
  * breakpoints that nobody takes; if the target survives them, the ledger says how to mend it.
