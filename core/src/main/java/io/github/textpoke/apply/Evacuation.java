@@ -67,15 +67,19 @@ final class Evacuation {
   @Nullable Function<Outcome, PatchException> run(CompiledPlan plan) {
     long deadline = System.nanoTime() + patience.toNanos();
     long pause = LOOK_AGAIN_NANOS;
+    evacuees.begin(plan.evacuated);
     for (int i = 0; i < tracees.size(); i++) {
       tracees.set(i, Tracees.EVACUATING);
     }
     try {
       while (true) {
-        evacuees.begin(plan.evacuated, MemoryMap.read(tracer.pid()));
+        evacuees.look(MemoryMap.read(tracer.pid()));
         for (int i = 0; i < tracees.size(); i++) {
           if (tracees.has(i, Tracees.EVACUATING)) {
             look(plan, i);
+            // Who stops does not wait until all are looked at. Whom that moves in the list, and we
+            // pass over, is looked at next time.
+            tracer.handlePending();
           }
         }
         awaitStops();
@@ -86,9 +90,11 @@ final class Evacuation {
         if (System.nanoTime() - deadline > 0) {
           return timeout(plan);
         }
-        // No event tells that a handler returns, but the trap that may follow.
-        LockSupport.parkNanos(pause);
-        pause = Math.min(2 * pause, LOOK_AGAIN_MOST_NANOS);
+        if (!isAwaited()) {
+          // No event tells that a handler returns, but the trap that may follow.
+          LockSupport.parkNanos(pause);
+          pause = Math.min(2 * pause, LOOK_AGAIN_MOST_NANOS);
+        }
         tracer.handlePending();
       }
     } finally {

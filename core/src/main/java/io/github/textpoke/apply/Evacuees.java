@@ -38,10 +38,14 @@ final class Evacuees {
   }
 
   /** From now on {@link #see} looks for threads on {@code inside}. */
-  void begin(AddressMap inside, MemoryMap mappings) {
+  void begin(AddressMap inside) {
     boundaries = inside;
-    map = mappings;
     holder = 0;
+  }
+
+  /** The target's mappings, read anew. */
+  void look(MemoryMap mappings) {
+    map = mappings;
   }
 
   /** Nothing is evacuated any more. */

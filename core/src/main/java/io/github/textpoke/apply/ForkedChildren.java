@@ -5,7 +5,6 @@ import io.github.textpoke.linux.Errno;
 import io.github.textpoke.linux.ProcMem;
 import io.github.textpoke.plan.Poke;
 import java.lang.System.Logger.Level;
-import org.jspecify.annotations.Nullable;
 
 /**
  * A child that was forked while a site held a breakpoint has inherited it, and nobody who would
@@ -67,16 +66,16 @@ final class ForkedChildren {
       if (current != null) {
         for (Poke poke : current.plan.pokes()) {
           if (holdsBreakpoint(memory, poke.address())) {
-            memory.write(poke.address(), poke.site().bytes());
+            memory.write(poke.address(), whole(memory, poke, poke.site().bytes()));
           }
         }
       }
       for (CompiledPlan done : desk.retired()) {
         for (Poke poke : done.plan.pokes()) {
           if (holdsBreakpoint(memory, poke.address()) && !breakpointStands(poke.address())) {
-            CodeBytes whole = whole(memory, poke);
-            if (whole != null) {
-              memory.write(poke.address(), whole);
+            CodeBytes parents = parent.read(poke.address(), poke.length());
+            if (parents != null) {
+              memory.write(poke.address(), whole(memory, poke, parents));
             }
           }
         }
@@ -84,11 +83,11 @@ final class ForkedChildren {
     }
   }
 
-  private @Nullable CodeBytes whole(ProcMem child, Poke poke) {
+  private CodeBytes whole(ProcMem child, Poke poke, CodeBytes otherwise) {
     CodeBytes now = poke.interior().isEmpty() ? null : child.read(poke.address(), poke.length());
     return now != null && DisplacedBytes.standIn(now, poke, trapByte)
         ? poke.displacedBytes()
-        : parent.read(poke.address(), poke.length());
+        : otherwise;
   }
 
   private boolean holdsBreakpoint(ProcMem memory, long site) {
