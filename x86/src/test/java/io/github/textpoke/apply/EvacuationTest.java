@@ -5,10 +5,12 @@ import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 
 import com.google.common.collect.ImmutableList;
 import io.github.textpoke.PatchException.EvacuationTimeoutException;
+import io.github.textpoke.PatchException.NoSuchProcessException;
 import io.github.textpoke.PatchException.Outcome;
 import io.github.textpoke.PatchException.TargetGoneException;
 import io.github.textpoke.PatchException.UnsupportedPlanException;
 import io.github.textpoke.apply.AttachOptions.EngineChoice;
+import io.github.textpoke.fixtures.ExitStatus;
 import io.github.textpoke.fixtures.Fixture;
 import io.github.textpoke.fixtures.RequiresPtrace;
 import io.github.textpoke.plan.PatchPlan;
@@ -79,12 +81,15 @@ class EvacuationTest {
           TargetProcess process =
               TargetProcess.attach(fixture.pid(), AttachOptions.DEFAULT, new NoEvacuation())) {
         PatchPlan plan = DisplacedSite.prepare(fixture).plan();
-        process.toggle(plan, 500, Duration.ZERO, (nanos, window, traps, parked) -> true);
+        try {
+          process.toggle(plan, 500, Duration.ZERO, (nanos, window, traps, parked) -> true);
+        } catch (TargetGoneException | NoSuchProcessException torn) {
+          assertThat(fixture.awaitExit(SOON)).isInstanceOf(ExitStatus.Killed.class);
+          return;
+        }
         if (fixture.counter("wrong") > 0) {
           return;
         }
-      } catch (TargetGoneException torn) {
-        return;
       }
     }
     throw new AssertionError("10,000 toggles without an evacuation, and not one fault");
