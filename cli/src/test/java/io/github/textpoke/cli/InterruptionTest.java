@@ -28,9 +28,12 @@ class InterruptionTest {
       Process toggling = toggle(workers);
       workers.awaitCounter("results_new", 10_000, LONG);
 
-      // Meanwhile nobody else may trace it: the JVM holds it, or the poker that works for the JVM.
-      assertThat(Run.of("apply", workers.pid(), "nop_0", "--jump", "repl").assertFailed(4).err())
-          .startsWith("textpoke: process " + workers.pid() + " is traced by ");
+      // Patchers take turns: another one gets its turn in time, or is told who has the target.
+      Run other = Run.of("apply", workers.pid(), "nop_0", "--jump", "repl");
+      if (other.exitCode() != ExitCode.DONE) {
+        assertThat(other.assertFailed(4).err())
+            .startsWith("textpoke: process " + workers.pid() + " is traced by ");
+      }
 
       // As Ctrl-C, but that SIGINT is ignored by what a shell starts in the background.
       toggling.toHandle().destroy();
