@@ -4,6 +4,7 @@
  *   --threads N        how many (default 2)
  *   --sites LIST       which sites, separated by commas: names (nop_62), or the groups nop, call,
  *                      page, batch, all (default: all but batch). Each worker calls them in turn
+ *   --pin-workers      each worker keeps to one of the processors that the program may use, in turn
  *   --block-sigtrap N  the first N workers block SIGTRAP
  *   --block-all N      the first N workers block every signal
  *   --ignore-sigtrap   SIGTRAP is ignored by the process
@@ -26,6 +27,7 @@
  */
 #define _GNU_SOURCE
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,7 +51,7 @@ struct worker {
 static function *chosen[MAX_SITES];
 static int chosen_count;
 
-static bool ignore_sigtrap, handle_sigtrap, take_armed;
+static bool pin_workers, ignore_sigtrap, handle_sigtrap, take_armed;
 static counter *own_traps, *own_traps_seen, *foreign_traps, *armed_traps;
 
 /* Two breakpoints of our own; the labels are what rip is in the handler. */
@@ -120,8 +122,22 @@ static void set_up_mask(const struct worker *self, sigset_t *expected) {
   pthread_sigmask(SIG_SETMASK, NULL, expected); /* without those that libc keeps for itself */
 }
 
+/* On one processor of those that the program may use: with as many workers as processors, one runs
+ * on each, wherever else the scheduler would have put them. */
+static void pin(long index) {
+  cpu_set_t allowed, one;
+  if (sched_getaffinity(0, sizeof allowed, &allowed)) fail("sched_getaffinity");
+  long turn = index % CPU_COUNT(&allowed);
+  int cpu = 0;
+  while (!CPU_ISSET(cpu, &allowed) || turn-- > 0) cpu++;
+  CPU_ZERO(&one);
+  CPU_SET(cpu, &one);
+  if (sched_setaffinity(0, sizeof one, &one)) fail("sched_setaffinity");
+}
+
 static void *work(void *argument) {
   const struct worker *self = argument;
+  if (pin_workers) pin(self->index);
   sigset_t mask;
   set_up_mask(self, &mask);
   int next = self->index % chosen_count;
@@ -188,6 +204,7 @@ int main(int argc, char **argv) {
   fixture_init(argc, argv);
   check_that_tears_fault();
   long threads = option_number("--threads", 2);
+  pin_workers = option_flag("--pin-workers");
   long block_sigtrap = option_number("--block-sigtrap", 0);
   long block_all = option_number("--block-all", 0);
   ignore_sigtrap = option_flag("--ignore-sigtrap");

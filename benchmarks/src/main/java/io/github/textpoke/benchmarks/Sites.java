@@ -52,14 +52,19 @@ final class Sites {
             .collect(ImmutableList.toImmutableList()));
   }
 
-  /** A fixture whose workers call one site, or all 1000 of the batch where more are patched. */
-  static Fixture start(int workers, int sites) {
-    return Fixture.start(
-        "workers",
-        "--threads",
-        Integer.toString(workers),
-        "--sites",
-        sites == 1 ? "nop_0" : "batch");
+  /**
+   * A fixture whose workers call one site, or all 1000 of the batch where more are patched.
+   *
+   * @param options more of the fixture's options
+   */
+  static Fixture start(int workers, int sites, String... options) {
+    ImmutableList<String> words =
+        ImmutableList.<String>builder()
+            .add("--threads", Integer.toString(workers))
+            .add("--sites", sites == 1 ? "nop_0" : "batch")
+            .add(options)
+            .build();
+    return Fixture.start("workers", words.toArray(String[]::new));
   }
 
   /** The plan for {@code sites} sites of a fixture that {@link #start} has started. */

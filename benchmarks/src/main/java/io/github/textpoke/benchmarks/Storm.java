@@ -4,19 +4,25 @@ import io.github.textpoke.apply.AttachOptions.EngineChoice;
 import io.github.textpoke.apply.TargetProcess;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 
 /**
  * Whether garbage collections of this JVM lengthen the time for which workers wait at a breakpoint.
- * Each engine toggles in turn in this JVM when it is calm and when {@link GcStorm} rages in it. The
- * poker needs no JVM while it pokes; the stepwise engine does, and shows that there is something to
- * see.
+ * Each engine toggles in turn in this JVM when it is calm, when threads of it copy memory and make
+ * no garbage, and when a storm of garbage ({@link Gusts}) rages in it: the storm takes processors
+ * and caches from the others, and busy does only that. The poker needs no JVM while it pokes; the
+ * stepwise engine does, and shows that there is something to see.
+ *
+ * <p>Each worker keeps to a processor of its own. Where the scheduler puts both on that of the
+ * poker, nobody can run a breakpoint, and a storm, which moves them, would be compared with the few
+ * pokes that somebody waited for.
  */
 public final class Storm {
   private static final Duration LOAD_SAMPLE = Duration.ofMillis(500);
   private static final int WARM_UP_POKES = 4000;
-  private static final String ROW = "%-20s %-6s %9s %11s %10s %10s %6s  %-20s %-20s%n";
+  private static final String ROW = "%-20s %-6s %9s %11s  %-22s %-24s %-20s %-20s%n";
 
   private Storm() {}
 
@@ -62,16 +68,14 @@ public final class Storm {
         "JVM",
         "collects",
         "pokes that",
-        "parked",
-        "parked",
-        "",
-        "storm / calm,",
-        "storm / calm,");
-    System.out.printf(
-        ROW, "", "", "% of time", "parked", "median us", "p99 us", "", "median", "p99");
+        "parked, median us",
+        "parked, p99 us",
+        "median / calm",
+        "p99 / calm");
+    System.out.printf(ROW, "", "", "% of time", "somebody", "of rounds (from to)", "", "", "");
     Scenario scenario = new Scenario(workers, 1, intervalMicros * 1000L, 2 * toggles);
     for (EngineChoice engine : engines) {
-      compare(new Textpoke(engine, false), scenario, rounds);
+      compare(new Textpoke(engine, false, "--pin-workers"), scenario, rounds);
     }
     System.out.printf(
         "%nmachine %d%% busy with others after%n", MachineLoad.percentDuring(LOAD_SAMPLE));
@@ -80,30 +84,32 @@ public final class Storm {
   private static void compare(Textpoke textpoke, Scenario scenario, int rounds) {
     textpoke.poke(new Scenario(scenario.workers(), 1, 0, WARM_UP_POKES));
     List<Run> calm = new ArrayList<>();
+    List<Run> busy = new ArrayList<>();
     List<Run> storm = new ArrayList<>();
     for (int round = 0; round < rounds; round++) {
       calm.add(run(textpoke, scenario));
-      try (GcStorm raging = new GcStorm()) {
+      try (Gusts copying = Gusts.thatCopy()) {
+        busy.add(run(textpoke, scenario));
+      }
+      try (Gusts raging = Gusts.ofGarbage()) {
         storm.add(run(textpoke, scenario));
       }
     }
-    print(textpoke.name(), "calm", calm, "", "");
-    print(
-        textpoke.name(),
-        "storm",
-        storm,
-        Ratios.of(medians(storm), medians(calm)).toString(),
-        Ratios.of(p99s(storm), p99s(calm)).toString());
+    print(textpoke.name(), "calm", calm, calm);
+    print(textpoke.name(), "busy", busy, calm);
+    print(textpoke.name(), "storm", storm, calm);
   }
 
   private static Run run(Textpoke textpoke, Scenario scenario) {
-    long gc = GcStorm.millis();
+    long gc = Gusts.collectionMillis();
     long start = System.nanoTime();
     Tally tally = textpoke.poke(scenario);
     long millis = Math.max(1, (System.nanoTime() - start) / 1_000_000);
     long[] parked = tally.parkNanos();
     return new Run(
-        Round.of(parked, 0, false), parked.length, (int) (100 * (GcStorm.millis() - gc) / millis));
+        Round.of(parked, 0, false),
+        parked.length,
+        (int) (100 * (Gusts.collectionMillis() - gc) / millis));
   }
 
   private static double[] medians(List<Run> runs) {
@@ -114,8 +120,7 @@ public final class Storm {
     return runs.stream().mapToDouble(run -> run.parked.p99()).toArray();
   }
 
-  private static void print(
-      String name, String jvm, List<Run> runs, String medianRatios, String p99Ratios) {
+  private static void print(String name, String jvm, List<Run> runs, List<Run> calm) {
     System.out.printf(
         ROW,
         name,
@@ -124,12 +129,17 @@ public final class Storm {
         runs.stream().mapToInt(Run::pokes).sum(),
         micros(medians(runs)),
         micros(p99s(runs)),
-        "",
-        medianRatios,
-        p99Ratios);
+        Ratios.of(medians(runs), medians(calm)),
+        Ratios.of(p99s(runs), p99s(calm)));
   }
 
+  /** Of the rounds, with the lowest and the highest: those of the calm are the noise. */
   private static String micros(double[] nanos) {
-    return String.format(Locale.ROOT, "%.1f", Ratios.medianOf(nanos) / 1e3);
+    return String.format(
+        Locale.ROOT,
+        "%.1f (%.1f to %.1f)",
+        Ratios.medianOf(nanos) / 1e3,
+        Arrays.stream(nanos).min().orElseThrow() / 1e3,
+        Arrays.stream(nanos).max().orElseThrow() / 1e3);
   }
 }

@@ -14,15 +14,18 @@ import java.time.Duration;
 final class Textpoke implements Contender {
   private final EngineChoice engine;
   private final boolean realtime;
+  private final String[] workerOptions;
 
   /**
    * @param engine one by name: with {@code AUTOMATIC} nobody knows what was measured
    * @param realtime whether this process may ask for real-time scheduling, as textpoke does
+   * @param workerOptions more options of the fixture
    */
-  Textpoke(EngineChoice engine, boolean realtime) {
+  Textpoke(EngineChoice engine, boolean realtime, String... workerOptions) {
     checkArgument(engine != EngineChoice.AUTOMATIC, "an engine is measured by name");
     this.engine = engine;
     this.realtime = realtime;
+    this.workerOptions = workerOptions.clone();
   }
 
   @Override
@@ -47,7 +50,7 @@ final class Textpoke implements Contender {
    */
   Tally poke(Scenario scenario) {
     AttachOptions options = AttachOptions.DEFAULT.withEngine(engine);
-    try (Fixture fixture = Sites.start(scenario.workers(), scenario.sites());
+    try (Fixture fixture = Sites.start(scenario.workers(), scenario.sites(), workerOptions);
         TargetProcess process = TargetProcess.attach(fixture.pid(), options)) {
       PatchPlan plan = Sites.plan(fixture, scenario.sites());
       Tally tally = new Tally(scenario.pokes());

@@ -6,12 +6,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicBoolean;
 
-/**
- * Threads of this JVM that allocate without end, in a heap that is tiny: it collects all the time.
- * Not by {@code System.gc()} in a loop, between whose pauses no other thread gets to run: then
- * nothing is poked either. It ends with {@link #close}.
- */
-final class GcStorm implements AutoCloseable {
+/** Threads of this JVM that disturb it without end. They end with {@link #close}. */
+final class Gusts implements AutoCloseable {
   private static final int ALLOCATORS = 2;
   private static final int BLOCK = 16 * 1024;
   private static final int BLOCKS_KEPT = 512;
@@ -19,13 +15,35 @@ final class GcStorm implements AutoCloseable {
   private final AtomicBoolean over = new AtomicBoolean();
   private final List<Thread> threads = new ArrayList<>();
 
-  GcStorm() {
+  private Gusts() {}
+
+  /**
+   * They allocate, in a heap that is tiny: it collects all the time. Not by {@code System.gc()} in
+   * a loop, between whose pauses no other thread gets to run: then nothing is poked either.
+   */
+  static Gusts ofGarbage() {
+    Gusts gusts = new Gusts();
     for (int i = 0; i < ALLOCATORS; i++) {
-      start(GcStorm::allocate);
+      gusts.start("garbage-" + i, Gusts::allocate);
     }
+    return gusts;
   }
 
-  private void start(Runnable gust) {
+  /**
+   * As many write as much memory as the garbage fills, in the same blocks, and allocate nothing:
+   * they take processors and caches from the others as a storm does, and nothing is ever collected.
+   */
+  static Gusts thatCopy() {
+    byte[][] from = blocks();
+    Gusts gusts = new Gusts();
+    for (int i = 0; i < ALLOCATORS; i++) {
+      byte[][] to = blocks();
+      gusts.start("copying-" + i, () -> copy(from, to));
+    }
+    return gusts;
+  }
+
+  private void start(String name, Runnable gust) {
     Thread thread =
         new Thread(
             () -> {
@@ -33,7 +51,7 @@ final class GcStorm implements AutoCloseable {
                 gust.run();
               }
             },
-            "gc-storm-" + threads.size());
+            name);
     thread.setDaemon(true);
     threads.add(thread);
     thread.start();
@@ -41,14 +59,25 @@ final class GcStorm implements AutoCloseable {
 
   /** Some of it lives for a while, so that there is something to copy. */
   private static void allocate() {
+    blocks();
+  }
+
+  private static byte[][] blocks() {
     byte[][] kept = new byte[BLOCKS_KEPT][];
     for (int i = 0; i < kept.length; i++) {
       kept[i] = new byte[BLOCK];
     }
+    return kept;
+  }
+
+  private static void copy(byte[][] from, byte[][] to) {
+    for (int i = 0; i < from.length; i++) {
+      System.arraycopy(from[i], 0, to[i], 0, BLOCK);
+    }
   }
 
   /** Milliseconds for which this JVM has collected garbage since it started. */
-  static long millis() {
+  static long collectionMillis() {
     return ManagementFactory.getGarbageCollectorMXBeans().stream()
         .mapToLong(GarbageCollectorMXBean::getCollectionTime)
         .sum();
