@@ -606,6 +606,22 @@ public abstract sealed class PatchException extends RuntimeException {
     }
   }
 
+  /** No memory is free for code of ours where it must be. Nothing was written. */
+  public static final class NoRoomException extends PatchException {
+    private static final long serialVersionUID = 1L;
+
+    /**
+     * @param address absolute address of the code that ours must be near to
+     * @param reason what was looked for
+     */
+    public NoRoomException(long address, String reason) {
+      super(
+          "no room for code near " + hex(address) + ": " + reason,
+          Outcome.UNTOUCHED,
+          "choose another site, or have the program map less around its code");
+    }
+  }
+
   /** Our own side failed: a defect, or a JVM without memory. */
   public static final class EngineFailedException extends PatchException {
     private static final long serialVersionUID = 1L;

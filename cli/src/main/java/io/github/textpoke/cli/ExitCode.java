@@ -11,6 +11,7 @@ import io.github.textpoke.PatchException.BadSiteException;
 import io.github.textpoke.PatchException.CodeChangedException;
 import io.github.textpoke.PatchException.EngineFailedException;
 import io.github.textpoke.PatchException.EvacuationTimeoutException;
+import io.github.textpoke.PatchException.NoRoomException;
 import io.github.textpoke.PatchException.NoSuchPatchException;
 import io.github.textpoke.PatchException.NoSuchProcessException;
 import io.github.textpoke.PatchException.NoSuchSymbolException;
@@ -52,6 +53,7 @@ final class ExitCode {
           .put(PlanRefusedException.class, REFUSED)
           .put(UnsafePlanException.class, REFUSED)
           .put(UnsupportedPlanException.class, REFUSED)
+          .put(NoRoomException.class, REFUSED)
           .put(UnwritableMappingException.class, REFUSED)
           .put(CodeChangedException.class, REFUSED)
           .put(PatchCutOffException.class, REFUSED)

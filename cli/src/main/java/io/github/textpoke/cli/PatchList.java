@@ -60,14 +60,24 @@ record PatchList(int pid, LedgerStatus status, boolean withSites) implements Res
       case APPLIED -> "applied";
       case IN_PROGRESS ->
           "in progress: "
-              + (progress.state() == Progress.State.APPLYING ? "applying" : "reverting")
+              + verb(progress.state())
               + ", "
               + Output.count(progress.step(), "step", "steps")
               + " done";
+      case BYPASSED -> "reverted under another patch, and led past";
+      case RETIRED -> "reverted; its code is kept while threads may be in it";
       case CHANGED ->
           coveredBy(patch)
               .map(cover -> "covered by patch " + cover)
               .orElse("changed by another tool");
+    };
+  }
+
+  private static String verb(Progress.State state) {
+    return switch (state) {
+      case APPLYING -> "applying";
+      case BYPASSING -> "leading past it";
+      default -> "reverting";
     };
   }
 

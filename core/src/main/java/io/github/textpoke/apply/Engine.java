@@ -1,9 +1,13 @@
 package io.github.textpoke.apply;
 
+import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException;
 
 /** Carries plans out, one after the other. What it tells is of the last one. */
 interface Engine {
+  /** The most letters of a mapping's name. */
+  int LONGEST_NAME = 31;
+
   /** Its name, for people. */
   String name();
 
@@ -24,6 +28,25 @@ interface Engine {
 
   /** Lets those that waited run again what stands at their sites now. */
   void endRecovery();
+
+  /**
+   * Maps memory of ours into the target, private to it; a child that is forked gets a copy.
+   *
+   * @param name the mapping's name in {@code /proc/PID/maps}, at most {@link #LONGEST_NAME} letters
+   * @param address absolute, of a page
+   * @param size bytes, whole pages
+   * @param protection of {@link TargetMappings}; never writable and executable
+   * @return false, with nothing mapped, where something else is mapped there
+   * @throws PatchException if the target does not allow it
+   */
+  boolean map(String name, long address, long size, int protection);
+
+  /**
+   * Writes to memory of ours that no thread runs yet. It is read-only to the target if it is code.
+   *
+   * @param address absolute
+   */
+  void fill(long address, CodeBytes bytes);
 
   /** From the first comparison to the last core sync, in nanoseconds. */
   long nanos();

@@ -1,5 +1,6 @@
 package io.github.textpoke.apply;
 
+import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException.AlreadyTracedException;
 import io.github.textpoke.PatchException.UnsupportedTargetException;
 import io.github.textpoke.apply.AttachOptions.EngineChoice;
@@ -9,6 +10,7 @@ import java.util.ServiceLoader;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -160,6 +162,30 @@ final class Engines implements Engine {
       evacuates = plan.displaces();
     }
     run(engine -> engine.apply(plan, recording), engine -> engine.apply(plan, recording));
+  }
+
+  /** Has nobody else patch the target until {@code work} is done, which may call the others. */
+  <T> T exclusively(Supplier<T> work) {
+    lock.take(System.nanoTime() + options.patience().toNanos());
+    try {
+      return work.get();
+    } finally {
+      lock.giveBack();
+    }
+  }
+
+  @Override
+  public boolean map(String name, long address, long size, int protection) {
+    boolean[] isMapped = new boolean[1];
+    run(
+        engine -> isMapped[0] = engine.map(name, address, size, protection),
+        engine -> isMapped[0] = engine.map(name, address, size, protection));
+    return isMapped[0];
+  }
+
+  @Override
+  public void fill(long address, CodeBytes bytes) {
+    run(engine -> engine.fill(address, bytes), engine -> engine.fill(address, bytes));
   }
 
   @Override

@@ -62,12 +62,17 @@ public final class Patch {
     return reverted;
   }
 
+  PatchNote note() {
+    return note;
+  }
+
   PatchRecord record() {
     return record;
   }
 
   /**
-   * Puts the old bytes back, by the same protocol.
+   * Puts the old bytes back, by the same protocol. A detour over which another one stands is led
+   * past instead, and its bytes go with the last one above.
    *
    * @return how it went
    * @throws WrongStateException if it was reverted already, by whomever

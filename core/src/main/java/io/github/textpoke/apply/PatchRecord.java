@@ -17,14 +17,25 @@ final class PatchRecord implements Recording {
   private static final long APPLYING = new Progress(State.APPLYING, 0).word();
   private static final long APPLIED = new Progress(State.APPLIED, 0).word();
   private static final long REVERTING = new Progress(State.REVERTING, 0).word();
-  private static final long REVERTED = new Progress(State.REVERTED, 0).word();
+  private static final long BYPASSING = new Progress(State.BYPASSING, 0).word();
+  private static final long BYPASSED = new Progress(State.BYPASSED, 0).word();
+
+  /** What its next plan does to a patch. */
+  enum Way {
+    /** It puts the new bytes there. */
+    APPLY,
+    /** It puts the old bytes back. */
+    REVERT,
+    /** It makes the code that the patch has brought along lead on to what the patch replaced. */
+    BYPASS
+  }
 
   private final TargetLedger ledger;
   private final PatchNote note;
   private @Nullable LedgerEntry entry;
 
-  /** Whether the next plan applies it; else it reverts it. */
-  private boolean applies = true;
+  /** What the next plan does. */
+  private Way way = Way.APPLY;
 
   /** Whether it was made for the plan that comes next. */
   private boolean isNew;
@@ -33,10 +44,23 @@ final class PatchRecord implements Recording {
   private Marks forth = Marks.NONE;
   private Marks back = Marks.NONE;
 
+  /** What the record says when the old bytes stand again. */
+  private final long gone;
+
   /** A patch that is not in the ledger yet. */
   PatchRecord(TargetLedger ledger, PatchNote note) {
     this.ledger = ledger;
     this.note = note;
+    // Even if it was rolled back: a thread may have gone to its code meanwhile.
+    this.gone = goneState(note).word();
+  }
+
+  /**
+   * What becomes of a patch's record when its old bytes stand again: where it has brought code
+   * along, threads may still run that.
+   */
+  static Progress goneState(PatchNote note) {
+    return new Progress(note.detour().isPresent() ? State.RETIRED : State.REVERTED, 0);
   }
 
   /** A patch that is in the ledger. */
@@ -48,13 +72,18 @@ final class PatchRecord implements Recording {
 
   private void enter(LedgerEntry added) {
     entry = added;
-    forth = new Marks(added.progressAddress(), APPLYING, APPLIED, REVERTED);
-    back = new Marks(added.progressAddress(), REVERTING, REVERTED, APPLIED);
+    forth = new Marks(added.progressAddress(), APPLYING, APPLIED, gone);
+    back = new Marks(added.progressAddress(), REVERTING, gone, APPLIED);
   }
 
   /** The next plan applies the patch, or else reverts it. */
   PatchRecord next(boolean willApply) {
-    applies = willApply;
+    return next(willApply ? Way.APPLY : Way.REVERT);
+  }
+
+  /** What the next plan does to the patch. */
+  PatchRecord next(Way next) {
+    way = next;
     isNew = false;
     return this;
   }
@@ -71,7 +100,11 @@ final class PatchRecord implements Recording {
       look(room);
       lastHold = hold;
     }
-    return applies ? forth : back;
+    return switch (way) {
+      case APPLY -> forth;
+      case REVERT -> back;
+      case BYPASS -> new Marks(forth.address(), BYPASSING, BYPASSED, APPLIED);
+    };
   }
 
   private void look(IntConsumer room) {
@@ -82,7 +115,7 @@ final class PatchRecord implements Recording {
       if (!isNew) {
         checkIsNotCutOff(now.get());
       }
-    } else if (applies) {
+    } else if (way == Way.APPLY) {
       // Not there yet; or reverted, and then its space may be another's by now.
       add(room);
     } else if (known != null) {
@@ -93,7 +126,10 @@ final class PatchRecord implements Recording {
 
   /** Read while nobody else can patch: what is under way now has nobody who does it. */
   private void checkIsNotCutOff(LedgerEntry now) {
-    if (now.progress().state() != State.APPLIED) {
+    State state = now.progress().state();
+    if (state == State.BYPASSED && way == Way.REVERT) {
+      back = new Marks(back.address(), REVERTING, gone, BYPASSED);
+    } else if (state != State.APPLIED) {
       throw new PatchCutOffException(ledger.pid(), now.id());
     }
   }

@@ -17,6 +17,13 @@ public record PatchStatus(LedgerEntry entry, ImmutableList<FoundSite> sites) {
     APPLIED,
     /** Applying or reverting it is under way, or was cut off. */
     IN_PROGRESS,
+    /**
+     * As applied, but its code leads on to what it has replaced, since it was reverted under
+     * another.
+     */
+    BYPASSED,
+    /** It was reverted; its memory is held for threads that may still be in its code. */
+    RETIRED,
     /** Some site holds other bytes than it has put there: another tool has changed it since. */
     CHANGED
   }
@@ -24,7 +31,9 @@ public record PatchStatus(LedgerEntry entry, ImmutableList<FoundSite> sites) {
   /** What it is. A plan that is under way looks like one that was cut off. */
   public State state() {
     return switch (entry.progress().state()) {
-      case APPLYING, REVERTING -> State.IN_PROGRESS;
+      case APPLYING, REVERTING, BYPASSING -> State.IN_PROGRESS;
+      case BYPASSED -> State.BYPASSED;
+      case RETIRED -> State.RETIRED;
       default ->
           sites.stream().allMatch(site -> site.state() == FoundSite.State.NEW)
               ? State.APPLIED

@@ -21,6 +21,7 @@ import io.github.textpoke.plan.Step;
 import io.github.textpoke.process.MemoryMap;
 import io.github.textpoke.process.Preflight;
 import io.github.textpoke.process.ProcStatus;
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.IdentityHashMap;
@@ -28,6 +29,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -225,6 +227,65 @@ final class PokerEngine implements Engine {
     }
     throw new EngineFailedException(
         new IllegalStateException("the poker does not hold the threads"), Outcome.UNTOUCHED);
+  }
+
+  @Override
+  public boolean map(String name, long address, long size, int protection) {
+    PokerSession done =
+        ask(
+            SessionLayout.COMMAND_MAP,
+            now -> {
+              now.memory.setLong(SessionLayout.MAP_ADDRESS, address);
+              now.memory.setLong(SessionLayout.MAP_SIZE, size);
+              now.memory.setLong(SessionLayout.MAP_PROTECTION, protection);
+              byte[] text = (name + "\0").getBytes(StandardCharsets.US_ASCII);
+              now.memory.put(SessionLayout.MAP_NAME, CodeBytes.of(text));
+            });
+    if (done.result() == -Errno.EEXIST) {
+      return false;
+    }
+    if (done.result() < 0) {
+      throw new PokerUnavailableException(
+          "mapping memory in the target failed with errno " + -done.result());
+    }
+    check(done, null);
+    return true;
+  }
+
+  @Override
+  public void fill(long address, CodeBytes bytes) {
+    for (int from = 0; from < bytes.length(); from += SessionLayout.IMAGE_SIZE) {
+      int at = from;
+      int end = Math.min(bytes.length(), from + SessionLayout.IMAGE_SIZE);
+      PokerSession done =
+          ask(
+              SessionLayout.COMMAND_FILL,
+              now -> {
+                now.memory.setLong(SessionLayout.MAP_ADDRESS, address + at);
+                now.memory.setLong(SessionLayout.MAP_SIZE, end - at);
+                now.memory.put(SessionLayout.IMAGE, bytes.slice(at, end));
+              });
+      check(done, null);
+    }
+  }
+
+  /** Asks the poker, begun anew where it has left meanwhile, for what needs no hold. */
+  private PokerSession ask(int command, Consumer<PokerSession> arguments) {
+    for (int i = 0; i < HOLDS; i++) {
+      if (session == null || held == 0) {
+        hold();
+      }
+      PokerSession now = session;
+      if (now != null) {
+        arguments.accept(now);
+        if (request(command) && now.result() != SessionLayout.RESULT_CANCELLED && !isRefused(now)) {
+          return now;
+        }
+      }
+      held = 0;
+    }
+    throw new EngineFailedException(
+        new IllegalStateException("the poker does not answer"), Outcome.UNTOUCHED);
   }
 
   @Override

@@ -45,7 +45,7 @@ final class Recoverer {
 
   private static boolean isCutOff(LedgerEntry entry) {
     State state = entry.progress().state();
-    return state == State.APPLYING || state == State.REVERTING;
+    return state == State.APPLYING || state == State.REVERTING || state == State.BYPASSING;
   }
 
   /** Recovers all that was cut off, with an engine whose recovery has begun. */
@@ -57,17 +57,28 @@ final class Recoverer {
         .collect(ImmutableList.toImmutableList());
   }
 
+  /** What was under way. */
+  private static PatchPlan plan(LedgerEntry entry) {
+    return entry.progress().state() == State.BYPASSING
+        ? entry.note().detour().orElseThrow().bypass()
+        : entry.plan();
+  }
+
+  private static Progress done(LedgerEntry entry, Goal goal) {
+    if (entry.progress().state() == State.BYPASSING) {
+      return new Progress(goal == Goal.NEW ? State.BYPASSED : State.APPLIED, 0);
+    }
+    return goal == Goal.NEW ? new Progress(State.APPLIED, 0) : PatchRecord.goneState(entry.note());
+  }
+
   private RecoveredPatch recover(Engine engine, LedgerEntry entry) {
-    PatchPlan plan = entry.plan();
+    PatchPlan plan = plan(entry);
     ImmutableList<CodeBytes> found =
         plan.pokes().stream().map(ledger::found).collect(ImmutableList.toImmutableList());
     Goal goal = goal(entry, found);
     Recovery recovery = PokeProtocol.recovery(plan, found, goal);
     ImmutableList<FoundSite> foreign = recovery.foreign();
-    Progress done =
-        !foreign.isEmpty()
-            ? entry.progress()
-            : new Progress(goal == Goal.NEW ? State.APPLIED : State.REVERTED, 0);
+    Progress done = !foreign.isEmpty() ? entry.progress() : done(entry, goal);
     ImmutableList<Poke> pokes =
         recovery.sites().stream()
             .filter(site -> site.state() != FoundSite.State.FOREIGN)
@@ -92,11 +103,11 @@ final class Recoverer {
   private static Goal goal(LedgerEntry entry, ImmutableList<CodeBytes> found) {
     boolean stands = true;
     for (int i = 0; i < found.size(); i++) {
-      Poke poke = entry.plan().pokes().get(i);
+      Poke poke = plan(entry).pokes().get(i);
       stands &=
           FoundSite.of(entry.plan().trapByte(), poke, found.get(i)).state() == FoundSite.State.NEW;
     }
-    return stands && entry.progress().state() == State.APPLYING ? Goal.NEW : Goal.OLD;
+    return stands && entry.progress().state() != State.REVERTING ? Goal.NEW : Goal.OLD;
   }
 
   private static Poke poke(FoundSite site, Goal goal) {

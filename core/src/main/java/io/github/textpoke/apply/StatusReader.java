@@ -41,7 +41,7 @@ final class StatusReader {
       boolean isSame = saysTheSame(entry);
       PatchStatus status = new PatchStatus(entry, sites(entry));
       isSame &= saysTheSame(entry);
-      if (i == LOOKS || (isSame && status.state() == PatchStatus.State.APPLIED)) {
+      if (i == LOOKS || (isSame && isSettled(status.state()))) {
         return Optional.of(status);
       }
       Optional<LedgerEntry> now = ledger.contents().find(entry.id());
@@ -50,6 +50,10 @@ final class StatusReader {
       }
       entry = now.get();
     }
+  }
+
+  private static boolean isSettled(PatchStatus.State state) {
+    return state == PatchStatus.State.APPLIED || state == PatchStatus.State.RETIRED;
   }
 
   private boolean saysTheSame(LedgerEntry entry) {

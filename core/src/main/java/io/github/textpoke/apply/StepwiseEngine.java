@@ -7,6 +7,7 @@ import io.github.textpoke.PatchException.AccessDeniedException;
 import io.github.textpoke.PatchException.CodeChangedException;
 import io.github.textpoke.PatchException.EngineFailedException;
 import io.github.textpoke.PatchException.Outcome;
+import io.github.textpoke.PatchException.SeccompException;
 import io.github.textpoke.PatchException.SystemCallException;
 import io.github.textpoke.PatchException.TargetExecedException;
 import io.github.textpoke.PatchException.TargetGoneException;
@@ -204,6 +205,26 @@ final class StepwiseEngine {
       try (TargetMappings mappings = new TargetMappings(tracer.pid(), helper, memory)) {
         mappings.mapLedger(size);
       }
+    }
+  }
+
+  /** As {@link Engine#map}. */
+  boolean map(String name, long address, long size, int protection) {
+    if (!helper.mayMap()) {
+      throw new SeccompException(
+          "process " + tracer.pid() + " may not map memory of ours",
+          "allow mmap, memfd_create and the like in its seccomp filter");
+    }
+    try (TargetMappings mappings = new TargetMappings(tracer.pid(), helper, memory)) {
+      return mappings.mapAt(name, address, size, protection);
+    }
+  }
+
+  /** As {@link Engine#fill}. */
+  void fill(long address, CodeBytes bytes) {
+    if (memory.write(address, bytes) != bytes.length()) {
+      throw new UnwritableMappingException(
+          address, "memory of ours can't be written", Outcome.UNTOUCHED);
     }
   }
 

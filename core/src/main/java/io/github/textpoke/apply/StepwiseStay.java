@@ -1,5 +1,6 @@
 package io.github.textpoke.apply;
 
+import io.github.textpoke.CodeBytes;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -72,6 +73,20 @@ final class StepwiseStay implements Engine {
     execute(
         engine -> {
           engine.holdTraps(false);
+          return true;
+        });
+  }
+
+  @Override
+  public boolean map(String name, long address, long size, int protection) {
+    return execute(engine -> engine.map(name, address, size, protection));
+  }
+
+  @Override
+  public void fill(long address, CodeBytes bytes) {
+    execute(
+        engine -> {
+          engine.fill(address, bytes);
           return true;
         });
   }

@@ -1,6 +1,7 @@
 package io.github.textpoke.apply;
 
 import io.github.textpoke.CodeBytes;
+import io.github.textpoke.linux.Errno;
 import io.github.textpoke.linux.Kernel;
 import io.github.textpoke.linux.ProcMem;
 import java.io.IOException;
@@ -21,6 +22,7 @@ final class TargetMappings implements AutoCloseable {
   static final int PROT_EXEC = 4;
   static final int MAP_SHARED = 1;
   static final int MAP_PRIVATE = 2;
+  static final int MAP_FIXED_NOREPLACE = 0x100000;
   private static final int MAP_ANONYMOUS = 0x20;
   private static final int MFD_CLOEXEC = 1;
   private static final int CLOSE_RANGE_UNSHARE = 2;
@@ -92,6 +94,31 @@ final class TargetMappings implements AutoCloseable {
     long start = call("mmap", Kernel.SYS_MMAP, 0, size, protection, flags, fd, 0);
     call("close", Kernel.SYS_CLOSE, fd);
     return start;
+  }
+
+  /**
+   * Maps new memory at an address, private.
+   *
+   * @return false where it is taken
+   */
+  boolean mapAt(String name, long address, long size, int protection) {
+    int fd = file(name);
+    write(fd, new byte[1], size - 1);
+    int flags = MAP_PRIVATE | MAP_FIXED_NOREPLACE;
+    long start = helper.call(Kernel.SYS_MMAP, address, size, protection, flags, fd, 0);
+    call("close", Kernel.SYS_CLOSE, fd);
+    if (start == -Errno.EEXIST) {
+      return false;
+    }
+    if (start < 0 && start > -PAGE) {
+      throw new PokerUnavailableException("mmap in the target failed with errno " + -start);
+    }
+    if (start != address) {
+      // Kernels before 4.17 don't know the flag and take the address for a wish.
+      call("munmap", Kernel.SYS_MUNMAP, start, size);
+      return false;
+    }
+    return true;
   }
 
   /**

@@ -11,8 +11,10 @@ import io.github.textpoke.PatchException.UnwritableMappingException;
 import io.github.textpoke.PatchException.WrongStateException;
 import io.github.textpoke.Site;
 import io.github.textpoke.decode.CodeRegion;
+import io.github.textpoke.ledger.DetourNote;
 import io.github.textpoke.ledger.LedgerEntry;
 import io.github.textpoke.ledger.PatchNote;
+import io.github.textpoke.ledger.Progress;
 import io.github.textpoke.linux.Kernel;
 import io.github.textpoke.plan.PatchPlan;
 import io.github.textpoke.plan.Poke;
@@ -28,8 +30,10 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.function.Function;
 import java.util.function.Supplier;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -203,8 +207,8 @@ public final class TargetProcess implements AutoCloseable {
   public synchronized CodeRegion code(String site) {
     CodeRegion region = resolver().resolve(SiteName.parse(site)).code();
     Map<Long, Site> oldest = new LinkedHashMap<>();
-    for (Patch patch : patches()) {
-      for (Poke poke : patch.plan().pokes()) {
+    for (PatchPlan plan : standing()) {
+      for (Poke poke : plan.pokes()) {
         if (region.contains(poke.address())) {
           oldest.putIfAbsent(poke.address(), poke.site());
         }
@@ -235,13 +239,26 @@ public final class TargetProcess implements AutoCloseable {
     return made;
   }
 
+  /** The plans whose new bytes stand, or may; the oldest first. */
+  private ImmutableList<PatchPlan> standing() {
+    return Stream.concat(
+            ledger.contents().entries().stream()
+                .filter(entry -> entry.progress().state() != Progress.State.RETIRED)
+                .map(LedgerEntry::plan),
+            patches.stream().filter(patch -> patch.id() == 0).map(Patch::plan))
+        .collect(ImmutableList.toImmutableList());
+  }
+
   /**
    * The patches that stand in the process, by whomever, by number; behind them those of this handle
-   * that could not be recorded.
+   * that could not be recorded. One that was reverted is not among them, even if its code is kept.
    */
   public synchronized ImmutableList<Patch> patches() {
     ImmutableList.Builder<Patch> all = ImmutableList.builder();
     for (LedgerEntry entry : ledger.contents().entries()) {
+      if (isReverted(entry)) {
+        continue;
+      }
       all.add(
           patches.stream()
               .filter(patch -> patch.id() == entry.id())
@@ -250,6 +267,11 @@ public final class TargetProcess implements AutoCloseable {
     }
     patches.stream().filter(patch -> patch.id() == 0).forEach(all::add);
     return all.build();
+  }
+
+  private static boolean isReverted(LedgerEntry entry) {
+    Progress.State state = entry.progress().state();
+    return state == Progress.State.RETIRED || state == Progress.State.BYPASSED;
   }
 
   /**
@@ -330,8 +352,36 @@ public final class TargetProcess implements AutoCloseable {
     return apply(compile(plan), label);
   }
 
+  /**
+   * Finds room in the target for a patch's code, writes it there, and applies the patch.
+   *
+   * @param label what it is, for {@link #status}; at most 512 bytes of UTF-8 are kept
+   * @throws PatchException of the type that names the cause; its {@link PatchException#outcome}
+   *     says whether the target is untouched or was rolled back
+   */
+  public synchronized Patch apply(CodePatch patch, String label) {
+    return execute(
+        engine ->
+            engine.exclusively(() -> apply(new CodeMemory(pid, engine, ledger), patch, label)));
+  }
+
+  private Patch apply(CodeMemory room, CodePatch patch, String label) {
+    CodeMemory.Placed placed = room.place(patch);
+    Patch applied = apply(compile(placed.made().plan()), label, Optional.of(placed.note()));
+    LedgerEntry adopted = placed.adopted();
+    if (adopted != null) {
+      // Its memory is the new patch's now.
+      ledger.ledger().progress(adopted, new Progress(Progress.State.REVERTED, 0));
+    }
+    return applied;
+  }
+
   private Patch apply(CompiledPlan ready, String label) {
-    PatchNote note = note(ready, label);
+    return apply(ready, label, Optional.empty());
+  }
+
+  private Patch apply(CompiledPlan ready, String label, Optional<DetourNote> detour) {
+    PatchNote note = note(ready, label, detour);
     PatchRecord record = new PatchRecord(ledger, note);
     ApplyReport report = run(ready, record);
     Patch patch = new Patch(this, record, note, report);
@@ -339,13 +389,31 @@ public final class TargetProcess implements AutoCloseable {
     return patch;
   }
 
-  private PatchNote note(CompiledPlan ready, String label) {
-    return new PatchNote(Instant.now(), Who.WE, label, engines.name(ready), ready.plan);
+  private PatchNote note(CompiledPlan ready, String label, Optional<DetourNote> detour) {
+    return new PatchNote(Instant.now(), Who.WE, label, engines.name(ready), ready.plan, detour);
   }
 
   synchronized ApplyReport revert(Patch patch) {
-    CompiledPlan ready = compile(patch.plan().inverse());
-    ApplyReport report = run(ready, patch.record().next(false));
+    return execute(engine -> engine.exclusively(() -> revertNow(patch)));
+  }
+
+  private ApplyReport revertNow(Patch patch) {
+    PatchStack stack = new PatchStack(ledger.contents().entries());
+    Optional<DetourNote> detour = patch.note().detour();
+    ApplyReport report;
+    if (detour.isPresent() && stack.isCovered(patch.id())) {
+      // Those above lead to its code, so that goes on where they would.
+      report = run(compile(detour.get().bypass()), patch.record().next(PatchRecord.Way.BYPASS));
+    } else {
+      report = run(compile(patch.plan().inverse()), patch.record().next(false));
+      stack
+          .bypassedBelow(patch.id())
+          .forEach(
+              below ->
+                  run(
+                      compile(below.plan().inverse()),
+                      PatchRecord.of(ledger, below).next(PatchRecord.Way.REVERT)));
+    }
     patches.remove(patch);
     return report;
   }
@@ -362,7 +430,7 @@ public final class TargetProcess implements AutoCloseable {
       PatchPlan plan, long count, Duration interval, ToggleListener listener) {
     CompiledPlan forth = compile(plan);
     CompiledPlan back = compile(plan.inverse());
-    PatchRecord record = new PatchRecord(ledger, note(forth, "toggled"));
+    PatchRecord record = new PatchRecord(ledger, note(forth, "toggled", Optional.empty()));
     // A JVM that is told to end does so when the old bytes stand.
     Thread hook = new Thread(this::endSeries, "textpoke-leave-" + pid);
     addHook(hook);

@@ -12,6 +12,7 @@ import java.nio.BufferUnderflowException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
+import java.util.Optional;
 
 /**
  * A note as bytes, and back. Little-endian, nothing aligned; a text is a u16 with its length, then
@@ -32,6 +33,13 @@ import java.time.Instant;
  *                       u32 offset
  *                       u64 address of a redirect, else 0
  *                       u8  trap action
+ *
+ *   if it has brought code along, behind the pokes:
+ *   u8  1
+ *   the bypass, a poke
+ *   u8  extents, then for each:
+ *     u64 address of the first byte
+ *     u64 bytes
  * </pre>
  *
  * <p>A release that does not know a form takes the note for none, and leaves the record alone.
@@ -44,6 +52,11 @@ final class NoteBytes {
   private static final int REWIND = 0;
   private static final int REDIRECT = 1;
   private static final int PASS_ON = 2;
+
+  /** What follows the pokes. */
+  private static final int DETOUR = 1;
+
+  private static final int EXTENT = 8 + 8;
 
   private static final int FORM_BITS = 4;
   private static final int ONE_FOR_ONE = 0;
@@ -76,6 +89,11 @@ final class NoteBytes {
         length += 4 + (long) BOUNDARY * poke.interior().size();
       }
     }
+    if (note.detour().isPresent()) {
+      DetourNote detour = note.detour().get();
+      length += 1 + FIXED_OF_POKE + 2L * detour.bypass().pokes().get(0).length();
+      length += 1 + (long) EXTENT * detour.memory().size();
+    }
     return length;
   }
 
@@ -90,6 +108,16 @@ final class NoteBytes {
     to.putInt(note.plan().pokes().size());
     for (Poke poke : note.plan().pokes()) {
       write(to, poke);
+    }
+    note.detour().ifPresent(detour -> write(to, detour));
+  }
+
+  private static void write(ByteBuffer to, DetourNote detour) {
+    to.put((byte) DETOUR);
+    write(to, detour.bypass().pokes().get(0));
+    to.put((byte) detour.memory().size());
+    for (Extent extent : detour.memory()) {
+      to.putLong(extent.start()).putLong(extent.length());
     }
   }
 
@@ -151,11 +179,13 @@ final class NoteBytes {
       for (int i = 0; i < count; i++) {
         pokes.add(readPoke(from));
       }
+      Optional<DetourNote> detour =
+          from.hasRemaining() ? Optional.of(readDetour(from, trapByte)) : Optional.empty();
       if (from.hasRemaining()) {
         throw new IllegalArgumentException(from.remaining() + " bytes too many");
       }
       PatchPlan plan = PatchPlan.of(trapByte, pokes.build());
-      return new Read(id, new PatchNote(time, who, label, engine, plan));
+      return new Read(id, new PatchNote(time, who, label, engine, plan, detour));
     } catch (BufferUnderflowException e) {
       throw new BadNoteException("it ends too early", e);
     } catch (IllegalArgumentException e) {
@@ -163,6 +193,21 @@ final class NoteBytes {
     } catch (PlanRefusedException e) {
       throw new BadNoteException(e.what(), e);
     }
+  }
+
+  private static DetourNote readDetour(ByteBuffer from, int trapByte) {
+    int kind = from.get() & 0xff;
+    if (kind != DETOUR) {
+      int extra = from.remaining() + 1;
+      throw new IllegalArgumentException(extra + " bytes too many, that begin with " + kind);
+    }
+    PatchPlan bypass = PatchPlan.of(trapByte, ImmutableList.of(readPoke(from)));
+    int count = from.get() & 0xff;
+    ImmutableList.Builder<Extent> memory = ImmutableList.builder();
+    for (int i = 0; i < count; i++) {
+      memory.add(new Extent(from.getLong(), from.getLong()));
+    }
+    return new DetourNote(bypass, memory.build());
   }
 
   private static String readText(ByteBuffer from) {

@@ -2,6 +2,7 @@ package io.github.textpoke.ledger;
 
 import io.github.textpoke.plan.PatchPlan;
 import java.time.Instant;
+import java.util.Optional;
 
 /**
  * What a ledger says of a patch that never changes. The words are for people: they are cut off
@@ -13,8 +14,15 @@ import java.time.Instant;
  * @param label the site as the user named it
  * @param engine the name of the engine that applied it
  * @param plan what was applied
+ * @param detour the code that it has brought along; empty for one that needs none
  */
-public record PatchNote(Instant time, String who, String label, String engine, PatchPlan plan) {
+public record PatchNote(
+    Instant time,
+    String who,
+    String label,
+    String engine,
+    PatchPlan plan,
+    Optional<DetourNote> detour) {
   /** The most bytes of UTF-8 that a text may have. */
   public static final int LONGEST_TEXT = 512;
 
@@ -24,6 +32,11 @@ public record PatchNote(Instant time, String who, String label, String engine, P
     who = clean(who);
     label = clean(label);
     engine = clean(engine);
+  }
+
+  /** A patch without code of its own. */
+  public PatchNote(Instant time, String who, String label, String engine, PatchPlan plan) {
+    this(time, who, label, engine, plan, Optional.empty());
   }
 
   private static String clean(String text) {

@@ -22,6 +22,12 @@ public record Progress(State state, int step) {
     APPLIED("done"),
     /** The plan's inverse is in progress, or being rolled back. */
     REVERTING("back"),
+    /** Its bypass is in progress, or being rolled back. */
+    BYPASSING("skip"),
+    /** Its bypass stands: under a newer patch its code leads on to what it has replaced. */
+    BYPASSED("past"),
+    /** The old bytes stand; threads may still run code that it has brought along. */
+    RETIRED("held"),
     /** The old bytes stand; the space of the record is free. */
     REVERTED("free");
 

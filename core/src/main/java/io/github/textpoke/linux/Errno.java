@@ -26,6 +26,9 @@ public final class Errno {
   /** Permission denied. */
   public static final int EACCES = 13;
 
+  /** It is there already: for mmap with MAP_FIXED_NOREPLACE, the address is taken. */
+  public static final int EEXIST = 17;
+
   /** Invalid argument. */
   public static final int EINVAL = 22;
 

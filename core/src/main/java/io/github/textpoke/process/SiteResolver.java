@@ -8,6 +8,7 @@ import io.github.textpoke.PatchException.NoSuchSymbolException;
 import io.github.textpoke.PatchException.PlanRefusedException;
 import io.github.textpoke.PatchException.UnwritableMappingException;
 import io.github.textpoke.decode.CodeRegion;
+import io.github.textpoke.elf.Segment;
 import io.github.textpoke.process.RegionReader.Function;
 import io.github.textpoke.process.SiteName.Address;
 import io.github.textpoke.process.SiteName.InFunction;
@@ -90,6 +91,33 @@ public final class SiteResolver {
    */
   public CodeRegion codeAt(long address) {
     return regions.read(regions.functionAt(address));
+  }
+
+  /**
+   * The object that holds the absolute {@code address}.
+   *
+   * @throws PlanRefusedException if the code belongs to no object (rule 1)
+   * @throws BadObjectException if the object can't be read, or its file is not the one that is
+   *     mapped
+   * @throws UnwritableMappingException if the address is not mapped executable
+   */
+  public ImageInMemory objectAt(long address) {
+    LoadedObject object = regions.functionAt(address).object();
+    long start = Long.MAX_VALUE;
+    long end = 0;
+    for (Segment segment : object.image().segments()) {
+      if (!segment.isLoaded()) {
+        continue;
+      }
+      start = Math.min(start, segment.address());
+      end = Math.max(end, segment.address() + segment.memorySize());
+    }
+    return new ImageInMemory(
+        object.image(),
+        object.symbols(),
+        object.bias(),
+        start + object.bias(),
+        end + object.bias());
   }
 
   /**

@@ -3,6 +3,7 @@ package io.github.textpoke.ledger;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import com.google.common.collect.ImmutableList;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.Site;
 import io.github.textpoke.ledger.NoteBytes.BadNoteException;
@@ -16,6 +17,7 @@ import java.time.Instant;
 import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Optional;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.Test;
 
@@ -75,6 +77,48 @@ class NoteBytesTest {
         CodeBytes.ofHex("eb 10 cc"),
         2,
         new TrapAction.Redirect(0x70000000));
+  }
+
+  private static PatchNote detour() {
+    PatchNote plain = note(displacing());
+    Poke jump =
+        new Poke(
+            new Site(0x70000040L, CodeBytes.ofHex("eb 10")),
+            2,
+            CodeBytes.ofHex("eb 20"),
+            2,
+            new TrapAction.Rewind());
+    return new PatchNote(
+        plain.time(),
+        plain.who(),
+        plain.label(),
+        plain.engine(),
+        plain.plan(),
+        Optional.of(
+            new DetourNote(
+                PatchPlan.of(Notes.INT3, List.of(jump)),
+                ImmutableList.of(new Extent(0x70000000L, 0x80), new Extent(0x70010000L, 0x40)))));
+  }
+
+  @Test
+  void whatADetourHasBroughtAlongIsReadAsItWasWritten() throws BadNoteException {
+    ByteBuffer bytes =
+        ByteBuffer.allocate((int) NoteBytes.length(detour())).order(ByteOrder.LITTLE_ENDIAN);
+    NoteBytes.write(bytes, ID, detour());
+    assertThat(bytes.hasRemaining()).isFalse();
+    assertThat(NoteBytes.read(bytes.flip()).note()).isEqualTo(detour());
+  }
+
+  @Test
+  void aDetourThatIsCutOffOrHasNoMemoryIsBad() {
+    ByteBuffer bytes =
+        ByteBuffer.allocate((int) NoteBytes.length(detour())).order(ByteOrder.LITTLE_ENDIAN);
+    NoteBytes.write(bytes, ID, detour());
+    byte[] whole = bytes.array();
+    assertBad("it ends too early", Arrays.copyOf(whole, whole.length - 1));
+    byte[] empty = whole.clone();
+    Arrays.fill(empty, whole.length - 8, whole.length, (byte) 0);
+    assertBad("an extent of 0 bytes", empty);
   }
 
   @Test

@@ -27,7 +27,8 @@ final class X86LayersTest {
           ROOT + ".encode",
           ROOT + ".relocate",
           ROOT + ".plan",
-          ROOT + ".target");
+          ROOT + ".target",
+          ROOT + ".detour");
 
   private static final int PURE = 5;
 
@@ -43,7 +44,7 @@ final class X86LayersTest {
   }
 
   @ParameterizedTest
-  @ValueSource(ints = {0, 1, 2, 3, 4})
+  @ValueSource(ints = {0, 1, 2, 3, 4, 5})
   void aPackageKnowsNoneThatComesLater(int index) {
     String[] later = ORDER.subList(index + 1, ORDER.size()).toArray(String[]::new);
     noClasses()

@@ -49,6 +49,18 @@ public final class SessionLayout {
   /** The version that wrote this. */
   public static final int WRITTEN_BY = 0;
 
+  /** {@link #COMMAND_MAP}, {@link #COMMAND_FILL}: absolute address. They share the list's room. */
+  public static final int MAP_ADDRESS = 0x200;
+
+  /** {@link #COMMAND_MAP}, {@link #COMMAND_FILL}: bytes. */
+  public static final int MAP_SIZE = 0x208;
+
+  /** {@link #COMMAND_MAP}: protection. */
+  public static final int MAP_PROTECTION = 0x210;
+
+  /** {@link #COMMAND_MAP}: name of the mapping, ended by a zero. */
+  public static final int MAP_NAME = 0x220;
+
   /** Process ids of processes that share the memory, as the target numbers them; 4 bytes each. */
   public static final int LIST = 0x200;
 
@@ -207,6 +219,12 @@ public final class SessionLayout {
 
   /** Let the threads go, and leave the target. */
   public static final int COMMAND_LEAVE = 5;
+
+  /** Map memory at {@link #MAP_ADDRESS}, private; the errno says whether that is taken. */
+  public static final int COMMAND_MAP = 6;
+
+  /** Write the first bytes of {@link #IMAGE} to memory of ours. */
+  public static final int COMMAND_FILL = 7;
 
   /** The program has a handler for SIGTRAP. */
   public static final int FLAG_HANDLER = 1;

@@ -1,13 +1,16 @@
 package io.github.textpoke.x86.target;
 
 import static io.github.textpoke.apply.internal.SessionLayout.COMMAND_APPLY;
+import static io.github.textpoke.apply.internal.SessionLayout.COMMAND_FILL;
 import static io.github.textpoke.apply.internal.SessionLayout.COMMAND_LEAVE;
+import static io.github.textpoke.apply.internal.SessionLayout.COMMAND_MAP;
 import static io.github.textpoke.apply.internal.SessionLayout.COMMAND_RELEASE;
 import static io.github.textpoke.apply.internal.SessionLayout.COMMAND_SEIZE;
 import static io.github.textpoke.apply.internal.SessionLayout.FLAG_HANDLER;
 import static io.github.textpoke.apply.internal.SessionLayout.FLAG_HOLDS_TRAPS;
 import static io.github.textpoke.apply.internal.SessionLayout.FLAG_IGNORED;
 import static io.github.textpoke.apply.internal.SessionLayout.FLAG_YAMA;
+import static io.github.textpoke.apply.internal.SessionLayout.IMAGE;
 import static io.github.textpoke.apply.internal.SessionLayout.LIST;
 import static io.github.textpoke.apply.internal.SessionLayout.OUTCOME_UNKNOWN;
 import static io.github.textpoke.apply.internal.SessionLayout.OUTCOME_UNTOUCHED;
@@ -19,6 +22,7 @@ import static io.github.textpoke.apply.internal.SessionLayout.RESULT_OTHER_PROC;
 import static io.github.textpoke.apply.internal.SessionLayout.RESULT_SIGTRAP_PENDING;
 import static io.github.textpoke.apply.internal.SessionLayout.RESULT_STALE;
 import static io.github.textpoke.apply.internal.SessionLayout.RESULT_TOO_MANY;
+import static io.github.textpoke.apply.internal.SessionLayout.RESULT_UNMAPPED;
 import static io.github.textpoke.apply.internal.SessionLayout.SCRATCH;
 import static io.github.textpoke.apply.internal.SessionLayout.TAKEN;
 import static io.github.textpoke.apply.internal.SessionLayout.TRACEE_CAPACITY;
@@ -95,7 +99,9 @@ final class PokerTask {
     Routine prepare = prepare();
     Routine begin = begin();
     Routine apply = apply();
-    Routine serve = serve(apply);
+    Routine map = map();
+    Routine fill = fill();
+    Routine serve = serve(() -> dispatch(apply, map, fill));
     main =
         emitter.routine(
             "poker",
@@ -307,7 +313,56 @@ final class PokerTask {
         });
   }
 
-  private Routine serve(Routine apply) {
+  private Routine map() {
+    Slot file = emitter.variable();
+    return emitter.routine(
+        "map",
+        "memory of ours in the target, with a name of its own",
+        ImmutableList.of(),
+        () -> {
+          emitter.set(
+              file, Emitter.call(Sys.MEMFD_CREATE, Shared.MAP_NAME, Value.of(Sys.MFD_CLOEXEC)));
+          emitter.set(Shared.RESULT, file);
+          emitter.when(file.isLess(0), () -> emitter.give(0));
+          emitter.set(Shared.RESULT, Emitter.call(Sys.FTRUNCATE, file, Shared.MAP_SIZE));
+          emitter.when(
+              Shared.RESULT.is(0),
+              () ->
+                  emitter.set(
+                      Shared.RESULT,
+                      Emitter.call(
+                          Sys.MMAP,
+                          Shared.MAP_ADDRESS,
+                          Shared.MAP_SIZE,
+                          Shared.MAP_PROTECTION,
+                          Value.of(Sys.MAP_PRIVATE | Sys.MAP_FIXED_NOREPLACE),
+                          file,
+                          Value.of(0))));
+          emitter.when(Shared.RESULT.is(Shared.MAP_ADDRESS), () -> emitter.set(Shared.RESULT, 0));
+          emitter.system(Sys.CLOSE, file);
+        });
+  }
+
+  private Routine fill() {
+    return emitter.routine(
+        "fill",
+        "write to memory of ours that no thread runs yet",
+        ImmutableList.of(),
+        () -> {
+          emitter.set(Shared.RESULT_ADDRESS, Shared.MAP_ADDRESS);
+          emitter.when(
+              Emitter.call(
+                      Sys.PWRITE64,
+                      plans.memory,
+                      new Place(IMAGE),
+                      Shared.MAP_SIZE,
+                      Shared.MAP_ADDRESS)
+                  .isNot(Shared.MAP_SIZE),
+              () -> emitter.set(Shared.RESULT, RESULT_UNMAPPED));
+        });
+  }
+
+  private Routine serve(Runnable dispatch) {
     Slot wait = emitter.variable();
     return emitter.routine(
         "serve",
@@ -334,7 +389,7 @@ final class PokerTask {
                             emitter.give(0);
                           });
                       take();
-                      emitter.when(Shared.RESULT.is(0), () -> dispatch(apply));
+                      emitter.when(Shared.RESULT.is(0), dispatch);
                       emitter.run(answer);
                       emitter.set(last, shared.now.of());
                     });
@@ -369,12 +424,20 @@ final class PokerTask {
     assembler.place(cancelled);
   }
 
-  private void dispatch(Routine apply) {
+  private void dispatch(Routine apply, Routine map, Routine fill) {
     emitter.when(events.gone.isNot(0), () -> emitter.set(Shared.RESULT, RESULT_GONE));
     emitter.when(events.execed.isNot(0), () -> emitter.set(Shared.RESULT, RESULT_EXECED));
     emitter.when(
         Emitter.both(Shared.RESULT.is(0), Shared.COMMAND.is(COMMAND_APPLY)),
-        () -> emitter.run(apply));
+        () -> emitter.run(apply),
+        () ->
+            emitter.when(
+                Emitter.both(Shared.RESULT.is(0), Shared.COMMAND.is(COMMAND_MAP)),
+                () -> emitter.run(map),
+                () ->
+                    emitter.when(
+                        Emitter.both(Shared.RESULT.is(0), Shared.COMMAND.is(COMMAND_FILL)),
+                        () -> emitter.run(fill))));
     emitter.when(
         Emitter.both(Shared.RESULT.is(0), Shared.COMMAND.is(COMMAND_SEIZE)),
         () -> {

@@ -15,6 +15,10 @@ final class Shared {
   static final Slot PLAN = new Slot(SessionLayout.PLAN, 8);
   static final Slot WANTED_HOLD = new Slot(SessionLayout.WANTED_HOLD, 8);
   static final Slot LIST_COUNT = new Slot(SessionLayout.LIST_COUNT, 8);
+  static final Slot MAP_ADDRESS = new Slot(SessionLayout.MAP_ADDRESS, 8);
+  static final Slot MAP_SIZE = new Slot(SessionLayout.MAP_SIZE, 8);
+  static final Slot MAP_PROTECTION = new Slot(SessionLayout.MAP_PROTECTION, 8);
+  static final Place MAP_NAME = new Place(SessionLayout.MAP_NAME);
   static final Slot LINGER = new Slot(SessionLayout.LINGER, 8);
   static final Slot LEASE = new Slot(SessionLayout.LEASE, 8);
   static final Slot FLAGS = new Slot(SessionLayout.FLAGS, 8);

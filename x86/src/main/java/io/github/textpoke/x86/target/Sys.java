@@ -92,6 +92,7 @@ final class Sys {
   static final int MAP_SHARED = 1;
   static final int MAP_PRIVATE = 2;
   static final int MAP_ANONYMOUS = 0x20;
+  static final int MAP_FIXED_NOREPLACE = 0x100000;
   static final int MADV_DONTFORK = 10;
   static final int MFD_CLOEXEC = 1;
   static final int CLOSE_RANGE_UNSHARE = 2;

@@ -1,0 +1,208 @@
+package io.github.textpoke.apply;
+
+import static com.google.common.base.Preconditions.checkState;
+
+import com.google.common.collect.ImmutableList;
+import io.github.textpoke.PatchException.NoRoomException;
+import io.github.textpoke.apply.CodePatch.Made;
+import io.github.textpoke.ledger.DetourNote;
+import io.github.textpoke.ledger.Extent;
+import io.github.textpoke.ledger.LedgerEntry;
+import io.github.textpoke.ledger.Progress.State;
+import io.github.textpoke.process.Mapping;
+import io.github.textpoke.process.MemoryMap;
+import io.github.textpoke.process.NearHole;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Optional;
+import java.util.OptionalLong;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Room in the target for code of ours, near the code that leads there. It lies in arenas: a mapping
+ * for code, which the target can't write, and behind it one for data, which it can't run.
+ *
+ * <ol>
+ *   <li>Assumes that nobody else patches the target meanwhile.
+ *   <li>Whose room is whose is told by the ledger alone: what no record names is free. Code is
+ *       written before its record is, and nobody runs it before; so a patcher that is killed leaves
+ *       nothing that counts.
+ *   <li>What a retired patch has taken is free only when no thread can be in it.
+ * </ol>
+ */
+final class CodeMemory {
+  /** The arenas' names. */
+  static final String CODE = "textpoke-out-of-line";
+
+  static final String DATA = "textpoke-out-of-line-data";
+
+  /** Bytes of each of an arena's two mappings, unless one patch needs more. */
+  private static final long SHORTEST = 1 << 16;
+
+  /** How often a hole that was taken meanwhile is followed by another. */
+  private static final int TRIES = 16;
+
+  private static final int PAGE = 4096;
+
+  private final int pid;
+  private final Engine engine;
+  private final TargetLedger ledger;
+
+  /** An arena, and what of it is taken. */
+  private record Arena(Mapping code, Mapping data) {}
+
+  /**
+   * A patch in its place.
+   *
+   * @param note for the ledger
+   * @param adopted the retired patch whose code this one runs again; null: none
+   */
+  record Placed(Made made, DetourNote note, @Nullable LedgerEntry adopted) {}
+
+  CodeMemory(int pid, Engine engine, TargetLedger ledger) {
+    this.pid = pid;
+    this.engine = engine;
+    this.ledger = ledger;
+  }
+
+  /**
+   * Finds room for a patch, and writes its code there.
+   *
+   * @throws NoRoomException if there is none in reach
+   */
+  Placed place(CodePatch patch) {
+    ImmutableList<LedgerEntry> entries = ledger.contents().entries();
+    Optional<Placed> again = adopt(patch, entries);
+    if (again.isPresent()) {
+      return again.get();
+    }
+    List<Extent> taken = taken(entries);
+    for (int i = 0; i < TRIES; i++) {
+      MemoryMap map = MemoryMap.read(pid);
+      for (Arena arena : arenas(map)) {
+        Optional<Placed> placed = placeIn(arena, patch, taken);
+        if (placed.isPresent()) {
+          return placed.get();
+        }
+      }
+      map(map, patch);
+    }
+    throw new NoRoomException(patch.nearStart(), "each hole was taken by the program meanwhile");
+  }
+
+  /**
+   * The code of a retired patch is run again, if it is the same to the byte: a thread that is still
+   * in it does not mind.
+   */
+  private Optional<Placed> adopt(CodePatch patch, ImmutableList<LedgerEntry> entries) {
+    if (patch.dataSize() != 0) {
+      return Optional.empty();
+    }
+    for (LedgerEntry entry : entries) {
+      ImmutableList<Extent> memory =
+          entry.progress().state() == State.RETIRED
+              ? entry.note().detour().orElseThrow().memory()
+              : ImmutableList.of();
+      if (memory.size() == 1 && memory.get(0).length() == align(patch.codeSize())) {
+        long at = memory.get(0).start();
+        if (reaches(at, patch)) {
+          Made made = patch.make(at, 0);
+          if (made.plan().equals(entry.plan())
+              && made.code().equals(ledger.read(at, made.code().length()))) {
+            return Optional.of(new Placed(made, new DetourNote(made.bypass(), memory), entry));
+          }
+        }
+      }
+    }
+    return Optional.empty();
+  }
+
+  /** What is not free. */
+  private static List<Extent> taken(ImmutableList<LedgerEntry> entries) {
+    List<Extent> taken = new ArrayList<>();
+    for (LedgerEntry entry : entries) {
+      entry.note().detour().ifPresent(detour -> taken.addAll(detour.memory()));
+    }
+    taken.sort(Comparator.comparingLong(Extent::start));
+    return taken;
+  }
+
+  private static ImmutableList<Arena> arenas(MemoryMap map) {
+    ImmutableList.Builder<Arena> arenas = ImmutableList.builder();
+    for (Mapping code : map.mappings()) {
+      if (code.path().equals("/memfd:" + CODE) && code.executable() && !code.writable()) {
+        map.at(code.end())
+            .filter(data -> data.path().equals("/memfd:" + DATA) && data.writable())
+            .ifPresent(data -> arenas.add(new Arena(code, data)));
+      }
+    }
+    return arenas.build();
+  }
+
+  private static long align(long size) {
+    return size + CodePatch.ALIGNMENT - 1 & -CodePatch.ALIGNMENT;
+  }
+
+  private static boolean reaches(long code, CodePatch patch) {
+    return patch.nearEnd() - code <= NearHole.REACH
+        && code + patch.codeSize() - patch.nearStart() <= NearHole.REACH;
+  }
+
+  private Optional<Placed> placeIn(Arena arena, CodePatch patch, List<Extent> taken) {
+    OptionalLong code = room(arena.code, align(patch.codeSize()), taken);
+    OptionalLong data =
+        patch.dataSize() == 0
+            ? OptionalLong.of(0)
+            : room(arena.data, align(patch.dataSize()), taken);
+    if (code.isEmpty() || data.isEmpty() || !reaches(code.getAsLong(), patch)) {
+      return Optional.empty();
+    }
+    Made made = patch.make(code.getAsLong(), data.getAsLong());
+    checkState(made.code().length() <= patch.codeSize(), "more code than was asked for");
+    checkState(made.data().length() <= patch.dataSize(), "more data than was asked for");
+    ImmutableList.Builder<Extent> memory = ImmutableList.builder();
+    memory.add(new Extent(code.getAsLong(), align(patch.codeSize())));
+    if (patch.dataSize() != 0) {
+      memory.add(new Extent(data.getAsLong(), align(patch.dataSize())));
+      engine.fill(data.getAsLong(), made.data());
+    }
+    engine.fill(code.getAsLong(), made.code());
+    return Optional.of(new Placed(made, new DetourNote(made.bypass(), memory.build()), null));
+  }
+
+  /** The first room of {@code size} bytes that is not taken. */
+  private static OptionalLong room(Mapping in, long size, List<Extent> taken) {
+    long at = in.start();
+    for (Extent extent : taken) {
+      if (extent.start() < in.end() && extent.end() > at) {
+        if (extent.start() - at >= size) {
+          return OptionalLong.of(at);
+        }
+        at = extent.end();
+      }
+    }
+    return in.end() - at >= size ? OptionalLong.of(at) : OptionalLong.empty();
+  }
+
+  private void map(MemoryMap map, CodePatch patch) {
+    long code = roundUp(Math.max(SHORTEST, align(patch.codeSize())));
+    long data = roundUp(Math.max(SHORTEST, align(patch.dataSize())));
+    long at =
+        NearHole.find(map, patch.nearStart(), patch.nearEnd(), code + data)
+            .orElseThrow(
+                () ->
+                    new NoRoomException(
+                        patch.nearStart(),
+                        "no hole of %d bytes is free within 2 GiB".formatted(code + data)));
+    int toRead = TargetMappings.PROT_READ;
+    if (engine.map(CODE, at, code, toRead | TargetMappings.PROT_EXEC)) {
+      // Where this one fails the first is an arena without data, which nobody looks at again.
+      engine.map(DATA, at + code, data, toRead | TargetMappings.PROT_WRITE);
+    }
+  }
+
+  private static long roundUp(long size) {
+    return size + PAGE - 1 & -PAGE;
+  }
+}

@@ -1,0 +1,45 @@
+package io.github.textpoke.apply;
+
+import io.github.textpoke.CodeBytes;
+import io.github.textpoke.plan.PatchPlan;
+
+/**
+ * A patch that brings code of its own into the target. Where that will stand is not known before
+ * room was found for it, so the plan is made when it is.
+ */
+public interface CodePatch {
+  /** The absolute address of the first byte that the code must reach by 32-bit displacements. */
+  long nearStart();
+
+  /** The absolute address behind the last byte that it must reach. */
+  long nearEnd();
+
+  /** How many bytes of code it needs at most, at least one. */
+  int codeSize();
+
+  /** How many bytes of data it needs, 0 for none. The code may write there. */
+  int dataSize();
+
+  /**
+   * Makes it for a place.
+   *
+   * @param code absolute address of {@link #codeSize} bytes, a multiple of {@link #ALIGNMENT}
+   * @param data absolute address of {@link #dataSize} bytes, in reach of the code and a multiple of
+   *     {@link #ALIGNMENT}; meaningless where none are needed
+   */
+  Made make(long code, long data);
+
+  /** The alignment of code and data: a cache line. */
+  int ALIGNMENT = 64;
+
+  /**
+   * A patch for its place.
+   *
+   * @param plan leads to the code
+   * @param bypass of one instruction, inside the code: makes it lead on to what the plan replaces,
+   *     so that the patch can go while another one stands over it
+   * @param code what is written before the plan is applied
+   * @param data likewise
+   */
+  record Made(PatchPlan plan, PatchPlan bypass, CodeBytes code, CodeBytes data) {}
+}

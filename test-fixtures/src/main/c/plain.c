@@ -1,0 +1,96 @@
+/*
+ * plain: workers that call an ordinary C function, whose first bytes hold several instructions, and
+ * what it may be replaced by.
+ *
+ *   --threads N   workers (default 2)
+ *
+ *   plain         x + 1, with calls, a frame and memory of its own
+ *   repl_2, repl_3, repl_4   x + 2, x + 3, x + 4
+ *   around        10 more than what the function at the address of the command "original ADDRESS"
+ *                 returns
+ *
+ * Counters of worker I: calls_I; result_01_I to result_15_I: how often the result less x was that;
+ * wrong_I: how often it was anything else.
+ */
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <string.h>
+
+#include "fixture.h"
+
+enum { RESULTS = 16 };
+
+struct worker {
+  counter *calls, *results[RESULTS], *wrong;
+};
+
+static long sum(long *values, long count) {
+  long sum = 0;
+  for (long i = 0; i < count; i++) sum += values[i];
+  return sum;
+}
+
+static long (*volatile summer)(long *, long) = sum;
+
+__attribute__((noinline)) long plain(long x) {
+  long values[4] = {x, 0, 0, 0};
+  long all = summer(values, 4);
+  long first = summer(values, 2);
+  return all + (first - x) + 1 + values[3] * x;
+}
+
+typedef long function(long);
+
+static function *volatile original;
+
+__attribute__((noinline)) long repl_2(long x) { return x + 2; }
+__attribute__((noinline)) long repl_3(long x) { return x + 3; }
+__attribute__((noinline)) long repl_4(long x) { return x + 4; }
+__attribute__((noinline)) long around(long x) { return original(x) + 10; }
+
+static void *work(void *argument) {
+  struct worker *self = argument;
+  function *volatile entry = plain;
+  for (long x = 0;; x++) {
+    unsigned long more = entry(x) - x;
+    (*(more > 0 && more < RESULTS ? self->results[more] : self->wrong))++;
+    (*self->calls)++;
+  }
+  return NULL;
+}
+
+static void command(const char *line) {
+  if (strncmp(line, "original ", 9) != 0) fail("no command '%s'", line);
+  original = (function *)strtoul(line + 9, NULL, 16);
+}
+
+int main(int argc, char **argv) {
+  fixture_init(argc, argv);
+  long threads = option_number("--threads", 2);
+  options_done();
+  publish("plain", plain);
+  publish("repl_2", repl_2);
+  publish("repl_3", repl_3);
+  publish("repl_4", repl_4);
+  publish("around", around);
+  struct worker *workers = calloc(threads, sizeof *workers);
+  for (int i = 0; i < threads; i++) {
+    new_counter_line();
+    workers[i].calls = new_counter("calls_%d", i);
+    workers[i].wrong = new_counter("wrong_%d", i);
+    for (int result = 1; result < RESULTS; result++) {
+      char name[32] = "result_";
+      name[7] = '0' + result / 10;
+      name[8] = '0' + result % 10;
+      memcpy(name + 9, "_%d", 4);
+      workers[i].results[result] = new_counter(name, i);
+    }
+    start_thread(work, &workers[i]);
+  }
+  for (int i = 0; i < threads; i++) {
+    struct tally tally = {.calls = workers[i].calls};
+    await_first_call(&tally);
+  }
+  ready();
+  serve(command);
+}

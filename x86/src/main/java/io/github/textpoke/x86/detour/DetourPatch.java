@@ -1,0 +1,91 @@
+package io.github.textpoke.x86.detour;
+
+import io.github.textpoke.CodeBytes;
+import io.github.textpoke.apply.CodePatch;
+import io.github.textpoke.plan.PatchPlan;
+import io.github.textpoke.x86.encode.Assembly;
+import io.github.textpoke.x86.plan.X86Planner;
+import io.github.textpoke.x86.relocate.OutOfLineCopy;
+
+/**
+ * A detour, before it has a place. Its code is the {@link EntryStub}, the out-of-line copy of what
+ * the jump displaces, where that is not the jump of another detour, and its body, if it has one.
+ */
+final class DetourPatch implements CodePatch {
+  private static final int COPY = EntryStub.SIZE;
+  private static final int COPY_SIZE =
+      OutOfLineCopy.maxSize(Entry.JUMP_LENGTH) + ALIGNMENT - 1 & -ALIGNMENT;
+  private static final int BODY = COPY + COPY_SIZE;
+
+  private final X86Planner planner;
+  private final Entry entry;
+  private final Destination destination;
+
+  /** Where what was there before runs; known when there is a place. */
+  private long original;
+
+  DetourPatch(X86Planner planner, Entry entry, Destination destination) {
+    this.planner = planner;
+    this.entry = entry;
+    this.destination = destination;
+  }
+
+  @Override
+  public long nearStart() {
+    return entry.object().start();
+  }
+
+  @Override
+  public long nearEnd() {
+    return entry.object().end();
+  }
+
+  @Override
+  public int codeSize() {
+    return destination instanceof Destination.Body body ? BODY + body.codeSize() : BODY;
+  }
+
+  @Override
+  public int dataSize() {
+    return destination instanceof Destination.Body body ? body.dataSize() : 0;
+  }
+
+  @Override
+  public Made make(long code, long data) {
+    CodeBytes copy;
+    PatchPlan plan;
+    if (entry.jumpsTo().isPresent()) {
+      copy = CodeBytes.EMPTY;
+      original = entry.jumpsTo().getAsLong();
+      // The first detour has proved that nobody enters what its jump stands for.
+      plan = planner.replace(entry.jump(), entry.site(), Assembly.jmp(code));
+    } else {
+      var displacing =
+          planner.displace(entry.code(), entry.site(), code, code + COPY, entry.entrances());
+      copy = displacing.copy().bytes();
+      original = code + COPY;
+      plan = displacing.plan();
+    }
+    CodeBytes body = CodeBytes.EMPTY;
+    CodeBytes values = CodeBytes.EMPTY;
+    long leadsTo;
+    if (destination instanceof Destination.Body comes) {
+      body = comes.code(code + BODY, data, original);
+      values = comes.data();
+      leadsTo = code + BODY;
+    } else {
+      leadsTo = ((Destination.Elsewhere) destination).address();
+    }
+    CodeBytes stub = EntryStub.bytes(code, leadsTo);
+    CodeBytes all = stub.concat(copy);
+    if (body.length() > 0) {
+      all = all.concat(CodeBytes.filled(BODY - all.length(), X86Planner.INT3)).concat(body);
+    }
+    return new Made(plan, EntryStub.bypass(planner, code, stub, original), all, values);
+  }
+
+  /** Where the function runs as it was before; after {@link #make}. */
+  long original() {
+    return original;
+  }
+}

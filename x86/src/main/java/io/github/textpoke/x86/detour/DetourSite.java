@@ -1,0 +1,39 @@
+package io.github.textpoke.x86.detour;
+
+import io.github.textpoke.PatchException;
+import io.github.textpoke.PatchException.PlanRefusedException;
+
+/** A function to be detoured. Not thread-safe. */
+public final class DetourSite {
+  private final Detours detours;
+  private final String site;
+  private final Entry entry;
+
+  DetourSite(Detours detours, String site, Entry entry) {
+    this.detours = detours;
+    this.site = site;
+    this.entry = entry;
+  }
+
+  /** The absolute address of the function. */
+  public long address() {
+    return entry.code().address();
+  }
+
+  /**
+   * Leads every call of the function to other code, which gets its arguments and returns to its
+   * caller.
+   *
+   * @param address absolute address in the target; executable, anywhere
+   * @throws PlanRefusedException if the function can't be detoured, with the rule
+   * @throws PatchException of the type that names the cause; its {@link PatchException#outcome}
+   *     says whether the target is untouched or was rolled back
+   */
+  public Detour to(long address) {
+    return detours.apply(
+        site,
+        entry,
+        new Destination.Elsewhere(address),
+        "detour of " + entry.code().name() + " to 0x" + Long.toHexString(address));
+  }
+}

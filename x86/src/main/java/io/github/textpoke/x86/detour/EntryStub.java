@@ -1,0 +1,77 @@
+package io.github.textpoke.x86.detour;
+
+import io.github.textpoke.CodeBytes;
+import io.github.textpoke.decode.CodeRegion;
+import io.github.textpoke.plan.PatchPlan;
+import io.github.textpoke.x86.encode.Assembly;
+import io.github.textpoke.x86.plan.X86Planner;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+
+/**
+ * The code that a detour's jump leads to: one jump of five bytes to the detour's destination, which
+ * can be poked to lead elsewhere, and behind it a jump that reaches all of the memory.
+ *
+ * <pre>
+ *   0:   jmp rel32      to the destination, or to 8 where that is too far
+ *   5:   int3, int3, int3
+ *   8:   jmp [rip]      reads the address behind it
+ *   14:  .quad          the destination
+ * </pre>
+ */
+final class EntryStub {
+  /** Bytes of it. */
+  static final int SIZE = 32;
+
+  private static final int JUMP_LENGTH = 5;
+  private static final int FAR = 8;
+
+  /** {@code jmp [rip+0]}: SDM vol. 2, FF /4. */
+  private static final byte[] FAR_JUMP = {(byte) 0xff, 0x25, 0, 0, 0, 0};
+
+  private EntryStub() {}
+
+  /**
+   * Its bytes.
+   *
+   * @param address absolute, where it will stand
+   * @param destination absolute
+   */
+  static CodeBytes bytes(long address, long destination) {
+    ByteBuffer bytes = ByteBuffer.allocate(SIZE).order(ByteOrder.LITTLE_ENDIAN);
+    while (bytes.hasRemaining()) {
+      bytes.put((byte) X86Planner.INT3);
+    }
+    long near = isNear(address, destination) ? destination : address + FAR;
+    bytes.put(0, jump(address, near));
+    bytes.put(FAR, FAR_JUMP);
+    bytes.putLong(FAR + FAR_JUMP.length, destination);
+    return CodeBytes.of(bytes.array());
+  }
+
+  /** Whether a jump of five bytes reaches. */
+  private static boolean isNear(long from, long to) {
+    long displacement = to - (from + JUMP_LENGTH);
+    return displacement == (int) displacement;
+  }
+
+  private static byte[] jump(long from, long to) {
+    return ByteBuffer.allocate(JUMP_LENGTH)
+        .order(ByteOrder.LITTLE_ENDIAN)
+        .put((byte) 0xe9)
+        .putInt((int) (to - (from + JUMP_LENGTH)))
+        .array();
+  }
+
+  /**
+   * Makes it lead to the original.
+   *
+   * @param address absolute, where it stands
+   * @param bytes of {@link #bytes}
+   * @param original absolute, in reach
+   */
+  static PatchPlan bypass(X86Planner planner, long address, CodeBytes bytes, long original) {
+    CodeRegion jump = CodeRegion.of("entry stub", address, bytes.slice(0, JUMP_LENGTH));
+    return planner.replace(jump, address, Assembly.jmp(original));
+  }
+}
