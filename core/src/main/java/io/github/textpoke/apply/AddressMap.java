@@ -7,7 +7,7 @@ import java.util.Map;
  * From absolute address to absolute address: sorted arrays, so that looking one up on the applying
  * path allocates nothing. Immutable and thread-safe.
  */
-final class AddressMap {
+final class AddressMap implements Addresses {
   private final long[] keys;
   private final long[] values;
 
@@ -27,7 +27,8 @@ final class AddressMap {
   }
 
   /** What {@code key} leads to, 0 where it is none. */
-  long get(long key) {
+  @Override
+  public long get(long key) {
     // Most of what is asked for is far away.
     if (keys.length == 0 || key < keys[0] || key > keys[keys.length - 1]) {
       return 0;

@@ -3,11 +3,13 @@ package io.github.textpoke.apply;
 import static com.google.common.base.Preconditions.checkState;
 
 import com.google.common.collect.ImmutableList;
+import com.google.common.collect.ImmutableSet;
 import io.github.textpoke.PatchException.NoRoomException;
 import io.github.textpoke.apply.CodePatch.Made;
 import io.github.textpoke.ledger.DetourNote;
 import io.github.textpoke.ledger.Extent;
 import io.github.textpoke.ledger.LedgerEntry;
+import io.github.textpoke.ledger.Progress;
 import io.github.textpoke.ledger.Progress.State;
 import io.github.textpoke.process.Mapping;
 import io.github.textpoke.process.MemoryMap;
@@ -46,8 +48,11 @@ final class CodeMemory {
   private static final int PAGE = 4096;
 
   private final int pid;
-  private final Engine engine;
+  private final Engines engine;
   private final TargetLedger ledger;
+
+  /** Whether retired patches were looked at since this handle was made. */
+  private boolean isSwept;
 
   /** An arena, and what of it is taken. */
   private record Arena(Mapping code, Mapping data) {}
@@ -60,7 +65,7 @@ final class CodeMemory {
    */
   record Placed(Made made, DetourNote note, @Nullable LedgerEntry adopted) {}
 
-  CodeMemory(int pid, Engine engine, TargetLedger ledger) {
+  CodeMemory(int pid, Engines engine, TargetLedger ledger) {
     this.pid = pid;
     this.engine = engine;
     this.ledger = ledger;
@@ -77,6 +82,10 @@ final class CodeMemory {
     if (again.isPresent()) {
       return again.get();
     }
+    if (!isSwept) {
+      isSwept = true;
+      entries = sweep(entries);
+    }
     List<Extent> taken = taken(entries);
     for (int i = 0; i < TRIES; i++) {
       MemoryMap map = MemoryMap.read(pid);
@@ -86,9 +95,37 @@ final class CodeMemory {
           return placed.get();
         }
       }
-      map(map, patch);
+      entries = sweep(entries);
+      if (taken(entries).size() < taken.size()) {
+        taken = taken(entries);
+      } else {
+        map(map, patch);
+      }
     }
     throw new NoRoomException(patch.nearStart(), "each hole was taken by the program meanwhile");
+  }
+
+  /**
+   * Gives back what retired patches hold and no thread is in.
+   *
+   * @return what the ledger holds now
+   */
+  private ImmutableList<LedgerEntry> sweep(ImmutableList<LedgerEntry> entries) {
+    ImmutableList<LedgerEntry> retired =
+        entries.stream()
+            .filter(entry -> entry.progress().state() == State.RETIRED)
+            .collect(ImmutableList.toImmutableList());
+    if (retired.isEmpty()) {
+      return entries;
+    }
+    ImmutableSet<Extent> unused =
+        ImmutableSet.copyOf(engine.unused(ImmutableSet.copyOf(taken(retired)).asList()));
+    for (LedgerEntry entry : retired) {
+      if (unused.containsAll(entry.note().detour().orElseThrow().memory())) {
+        ledger.ledger().progress(entry, new Progress(State.REVERTED, 0));
+      }
+    }
+    return ledger.contents().entries();
   }
 
   /**

@@ -1,10 +1,12 @@
 package io.github.textpoke.apply;
 
+import com.google.common.collect.ImmutableList;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException.AlreadyTracedException;
 import io.github.textpoke.PatchException.UnsupportedTargetException;
 import io.github.textpoke.apply.AttachOptions.EngineChoice;
 import io.github.textpoke.apply.internal.PokerProgram;
+import io.github.textpoke.ledger.Extent;
 import io.github.textpoke.process.MemoryMap;
 import java.util.ServiceLoader;
 import java.util.concurrent.locks.LockSupport;
@@ -169,6 +171,30 @@ final class Engines implements Engine {
     lock.take(System.nanoTime() + options.patience().toNanos());
     try {
       return work.get();
+    } finally {
+      lock.giveBack();
+    }
+  }
+
+  /** As {@link StepwiseStay#unused}; the poker has to let go for it. */
+  ImmutableList<Extent> unused(ImmutableList<Extent> extents) {
+    long deadline = System.nanoTime() + options.patience().toNanos();
+    lock.take(deadline);
+    try {
+      for (; ; ) {
+        PokerEngine now = poker;
+        if (now != null) {
+          now.leave();
+        }
+        try {
+          return stepwise.unused(extents);
+        } catch (AlreadyTracedException traced) {
+          if (System.nanoTime() - deadline > 0) {
+            throw Holder.named(pid, traced);
+          }
+          LockSupport.parkNanos(LOOK_NANOS);
+        }
+      }
     } finally {
       lock.giveBack();
     }

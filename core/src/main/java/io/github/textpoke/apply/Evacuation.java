@@ -11,6 +11,7 @@ import io.github.textpoke.process.ProcStatus;
 import java.time.Duration;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.Function;
+import java.util.function.LongPredicate;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -65,47 +66,69 @@ final class Evacuation {
    * @throws PatchException if the target has ended or runs another program
    */
   @Nullable Function<Outcome, PatchException> run(CompiledPlan plan) {
-    long deadline = System.nanoTime() + patience.toNanos();
-    long pause = LOOK_AGAIN_NANOS;
-    evacuees.begin(plan.evacuated);
-    for (int i = 0; i < tracees.size(); i++) {
-      tracees.set(i, Tracees.EVACUATING);
-    }
     try {
-      while (true) {
-        evacuees.look(MemoryMap.read(tracer.pid()));
-        for (int i = 0; i < tracees.size(); i++) {
-          if (tracees.has(i, Tracees.EVACUATING)) {
-            look(plan, i);
-            // Who stops does not wait until all are looked at. Whom that moves in the list, and we
-            // pass over, is looked at next time.
-            tracer.handlePending();
-          }
-        }
-        awaitStops();
-        tracer.checkAlive();
-        if (tracees.count(Tracees.EVACUATING) == 0) {
-          return null;
-        }
-        if (System.nanoTime() - deadline > 0) {
-          return timeout(plan);
-        }
-        if (!isAwaited()) {
-          // No event tells that a handler returns, but the trap that may follow.
-          LockSupport.parkNanos(pause);
-          pause = Math.min(2 * pause, LOOK_AGAIN_MOST_NANOS);
-        }
-        tracer.handlePending();
-      }
+      return run(plan.evacuated, plan::takesTrapAt) ? null : timeout(plan);
     } finally {
-      evacuees.end();
-      for (int i = 0; i < tracees.size(); i++) {
-        tracees.clear(i, Tracees.EVACUATING | Tracees.ASKED);
-      }
+      end();
     }
   }
 
-  private void look(CompiledPlan plan, int index) {
+  /**
+   * Looks at every thread once, and moves none.
+   *
+   * @return whether all were seen
+   * @throws PatchException if the target has ended or runs another program
+   */
+  boolean observe(ExtentWatch watch) {
+    try {
+      return run(watch, address -> false);
+    } finally {
+      end();
+    }
+  }
+
+  private void end() {
+    evacuees.end();
+    for (int i = 0; i < tracees.size(); i++) {
+      tracees.clear(i, Tracees.EVACUATING | Tracees.ASKED);
+    }
+  }
+
+  private boolean run(Addresses inside, LongPredicate takesTrapAt) {
+    long deadline = System.nanoTime() + patience.toNanos();
+    long pause = LOOK_AGAIN_NANOS;
+    evacuees.begin(inside);
+    for (int i = 0; i < tracees.size(); i++) {
+      tracees.set(i, Tracees.EVACUATING);
+    }
+    while (true) {
+      evacuees.look(MemoryMap.read(tracer.pid()));
+      for (int i = 0; i < tracees.size(); i++) {
+        if (tracees.has(i, Tracees.EVACUATING)) {
+          look(inside, takesTrapAt, i);
+          // Who stops does not wait until all are looked at. Whom that moves in the list, and we
+          // pass over, is looked at next time.
+          tracer.handlePending();
+        }
+      }
+      awaitStops();
+      tracer.checkAlive();
+      if (tracees.count(Tracees.EVACUATING) == 0) {
+        return true;
+      }
+      if (System.nanoTime() - deadline > 0) {
+        return false;
+      }
+      if (!isAwaited()) {
+        // No event tells that a handler returns, but the trap that may follow.
+        LockSupport.parkNanos(pause);
+        pause = Math.min(2 * pause, LOOK_AGAIN_MOST_NANOS);
+      }
+      tracer.handlePending();
+    }
+  }
+
+  private void look(Addresses inside, LongPredicate takesTrapAt, int index) {
     int tid = tracees.tid(index);
     if (tracees.has(index, Tracees.PARKED | Tracees.HELD | Tracees.STOPPED)) {
       lookAtStopped(index);
@@ -118,7 +141,7 @@ final class Evacuation {
         tracees.clear(index, Tracees.EVACUATING);
         return;
       }
-    } else if (!where.running() && isOutside(plan, where.instructionPointer())) {
+    } else if (!where.running() && isOutside(inside, takesTrapAt, where.instructionPointer())) {
       evacuees.seeOutside(index, where.stackPointer());
       return;
     }
@@ -128,8 +151,9 @@ final class Evacuation {
   }
 
   /** Behind a breakpoint of ours it has run that, and the trap is on its way. */
-  private static boolean isOutside(CompiledPlan plan, long instructionPointer) {
-    return plan.evacuated.get(instructionPointer) == 0 && !plan.takesTrapAt(instructionPointer - 1);
+  private static boolean isOutside(
+      Addresses inside, LongPredicate takesTrapAt, long instructionPointer) {
+    return inside.get(instructionPointer) == 0 && !takesTrapAt.test(instructionPointer - 1);
   }
 
   private void lookAtStopped(int index) {
@@ -170,7 +194,7 @@ final class Evacuation {
     return false;
   }
 
-  /** Says of one thread what holds it. */
+  /** Says of one thread what holds it: of those that the last run has left. */
   private Function<Outcome, PatchException> timeout(CompiledPlan plan) {
     int held = tracees.indexOf(evacuees.holder());
     boolean byStack = held >= 0 && tracees.has(held, Tracees.EVACUATING);

@@ -17,7 +17,7 @@ final class Evacuees {
   private final Registers registers = new Registers();
 
   /** The boundaries inside, with their copies; null: nothing is evacuated. */
-  private @Nullable AddressMap boundaries;
+  private @Nullable Addresses boundaries;
 
   /** The target's mappings: none that a thread had its stack in can be missing. */
   private @Nullable MemoryMap map;
@@ -38,7 +38,7 @@ final class Evacuees {
   }
 
   /** From now on {@link #see} looks for threads on {@code inside}. */
-  void begin(AddressMap inside) {
+  void begin(Addresses inside) {
     boundaries = inside;
     holder = 0;
   }
@@ -64,12 +64,13 @@ final class Evacuees {
    * finds it there. Then it is known to be outside, unless its stack says that it comes back.
    */
   void see(int index) {
-    AddressMap inside = boundaries;
+    Addresses inside = boundaries;
     int tid = tracees.tid(index);
     if (inside == null || ptrace.getRegisters(tid, registers) < 0) {
       // It was killed: its end comes next.
       return;
     }
+    inside.look(registers);
     long copy = inside.get(registers.rip());
     if (copy != 0) {
       registers.setRip(copy);
@@ -83,7 +84,7 @@ final class Evacuees {
 
   /** As {@link #see}, of a thread that is known to stand outside. */
   void seeOutside(int index, long stackPointer) {
-    AddressMap inside = boundaries;
+    Addresses inside = boundaries;
     MemoryMap mappings = map;
     if (inside == null || mappings == null) {
       return;

@@ -50,13 +50,13 @@ final class StackScan {
   }
 
   /**
-   * Absolute address of a word on the stack that is a key of {@code boundaries}, 0 where there is
-   * none.
+   * Absolute address of a word on the stack that {@code boundaries} leads elsewhere, 0 where there
+   * is none.
    *
    * @param map the target's mappings, read when the thread had this stack already
    * @param stackPointer absolute
    */
-  long find(MemoryMap map, long stackPointer, AddressMap boundaries) {
+  long find(MemoryMap map, long stackPointer, Addresses boundaries) {
     long next = stackPointer;
     for (int stack = 0; stack < MOST_STACKS && next != 0; stack++) {
       Optional<Mapping> mapping = map.at(next);
@@ -83,7 +83,7 @@ final class StackScan {
     return found;
   }
 
-  private long scan(long from, long end, AddressMap boundaries) {
+  private long scan(long from, long end, Addresses boundaries) {
     for (long at = from; at < end; at += CHUNK) {
       int length = (int) Math.min(CHUNK, end - at);
       long count = memory.read(at, chunk.address(0), length);

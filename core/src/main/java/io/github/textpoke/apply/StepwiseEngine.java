@@ -13,6 +13,7 @@ import io.github.textpoke.PatchException.TargetExecedException;
 import io.github.textpoke.PatchException.TargetGoneException;
 import io.github.textpoke.PatchException.UnwritableMappingException;
 import io.github.textpoke.apply.Recording.Marks;
+import io.github.textpoke.ledger.Extent;
 import io.github.textpoke.linux.NativeBytes;
 import io.github.textpoke.linux.ProcMem;
 import io.github.textpoke.plan.PatchPlan;
@@ -206,6 +207,15 @@ final class StepwiseEngine {
         mappings.mapLedger(size);
       }
     }
+  }
+
+  /** As {@link StepwiseStay#unused}. */
+  ImmutableList<Extent> unused(ImmutableList<Extent> extents) {
+    tracer.handlePending();
+    tracer.checkAlive();
+    seizer.seizeStragglers();
+    ExtentWatch watch = new ExtentWatch(extents);
+    return evacuation.observe(watch) ? watch.unseen() : ImmutableList.of();
   }
 
   /** As {@link Engine#map}. */

@@ -1,6 +1,8 @@
 package io.github.textpoke.apply;
 
+import com.google.common.collect.ImmutableList;
 import io.github.textpoke.CodeBytes;
+import io.github.textpoke.ledger.Extent;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -75,6 +77,14 @@ final class StepwiseStay implements Engine {
           engine.holdTraps(false);
           return true;
         });
+  }
+
+  /**
+   * Those in which no thread is: none has its instruction pointer, a word of its stack, or, where
+   * it has to be stopped for a look, a register there. Who is in a system call is not stopped.
+   */
+  ImmutableList<Extent> unused(ImmutableList<Extent> extents) {
+    return execute(engine -> engine.unused(extents));
   }
 
   @Override

@@ -12,6 +12,7 @@ import io.github.textpoke.PatchException.WrongStateException;
 import io.github.textpoke.Site;
 import io.github.textpoke.decode.CodeRegion;
 import io.github.textpoke.ledger.DetourNote;
+import io.github.textpoke.ledger.Extent;
 import io.github.textpoke.ledger.LedgerEntry;
 import io.github.textpoke.ledger.PatchNote;
 import io.github.textpoke.ledger.Progress;
@@ -81,6 +82,7 @@ public final class TargetProcess implements AutoCloseable {
       };
 
   private final Engines engines;
+  private final CodeMemory room;
   private volatile boolean leaving;
   private boolean closed;
 
@@ -95,6 +97,7 @@ public final class TargetProcess implements AutoCloseable {
     this.ledger = new TargetLedger(pid);
     this.engines =
         new Engines(pid, options, interference, TRAP_BYTE, this::checkTarget, () -> leaving);
+    this.room = new CodeMemory(pid, engines, ledger);
   }
 
   private static @Nullable Throwable probe() {
@@ -360,12 +363,10 @@ public final class TargetProcess implements AutoCloseable {
    *     says whether the target is untouched or was rolled back
    */
   public synchronized Patch apply(CodePatch patch, String label) {
-    return execute(
-        engine ->
-            engine.exclusively(() -> apply(new CodeMemory(pid, engine, ledger), patch, label)));
+    return execute(engine -> engine.exclusively(() -> place(patch, label)));
   }
 
-  private Patch apply(CodeMemory room, CodePatch patch, String label) {
+  private Patch place(CodePatch patch, String label) {
     CodeMemory.Placed placed = room.place(patch);
     Patch applied = apply(compile(placed.made().plan()), label, Optional.of(placed.note()));
     LedgerEntry adopted = placed.adopted();
@@ -391,6 +392,11 @@ public final class TargetProcess implements AutoCloseable {
 
   private PatchNote note(CompiledPlan ready, String label, Optional<DetourNote> detour) {
     return new PatchNote(Instant.now(), Who.WE, label, engines.name(ready), ready.plan, detour);
+  }
+
+  /** As {@link Engines#unused}. */
+  synchronized ImmutableList<Extent> unused(ImmutableList<Extent> extents) {
+    return execute(engine -> engine.unused(extents));
   }
 
   synchronized ApplyReport revert(Patch patch) {

@@ -32,6 +32,14 @@ public final class Registers {
 
   private final Pointer memory = Libc.RUNTIME.getMemoryManager().allocateDirect(SIZE, true);
 
+  /** How many there are: those of {@code struct user_regs_struct}. */
+  public static final int COUNT = SIZE / Long.BYTES;
+
+  /** One of them, in the order of {@code struct user_regs_struct}. */
+  public long get(int index) {
+    return memory.getLong((long) index * Long.BYTES);
+  }
+
   /** Address of the struct. */
   long address() {
     return memory.address();

@@ -3,7 +3,7 @@ package io.github.textpoke.x86.detour;
 import io.github.textpoke.CodeBytes;
 
 /** Where a detour leads. */
-sealed interface Destination permits Destination.Elsewhere, Destination.Body {
+sealed interface Destination permits Destination.Elsewhere, Destination.Original, Destination.Body {
 
   /**
    * Code that is there already.
@@ -11,6 +11,9 @@ sealed interface Destination permits Destination.Elsewhere, Destination.Body {
    * @param address absolute
    */
   record Elsewhere(long address) implements Destination {}
+
+  /** The function as it was before. */
+  record Original() implements Destination {}
 
   /** Code that comes along with the detour. */
   non-sealed interface Body extends Destination {

@@ -73,15 +73,24 @@ final class DetourPatch implements CodePatch {
       body = comes.code(code + BODY, data, original);
       values = comes.data();
       leadsTo = code + BODY;
+    } else if (destination instanceof Destination.Elsewhere elsewhere) {
+      leadsTo = elsewhere.address();
     } else {
-      leadsTo = ((Destination.Elsewhere) destination).address();
+      leadsTo = original;
     }
     CodeBytes stub = EntryStub.bytes(code, leadsTo);
     CodeBytes all = stub.concat(copy);
     if (body.length() > 0) {
       all = all.concat(CodeBytes.filled(BODY - all.length(), X86Planner.INT3)).concat(body);
     }
-    return new Made(plan, EntryStub.bypass(planner, code, stub, original), all, values);
+    return new Made(plan, bypass(code, stub), all, values);
+  }
+
+  /** A detour to the original is led past by leading to it another way. */
+  private PatchPlan bypass(long code, CodeBytes stub) {
+    return destination instanceof Destination.Original
+        ? EntryStub.farther(planner, code, stub)
+        : EntryStub.bypass(planner, code, stub, original);
   }
 
   /** Where the function runs as it was before; after {@link #make}. */

@@ -21,6 +21,17 @@ public final class DetourSite {
   }
 
   /**
+   * Leads every call of the function through code of ours to the function itself: what it costs,
+   * and whether the function can be detoured while it runs.
+   *
+   * @throws PatchException as {@link #to}
+   */
+  public Detour toItself() {
+    return detours.apply(
+        site, entry, new Destination.Original(), "detour of " + entry.code().name() + " to itself");
+  }
+
+  /**
    * Leads every call of the function to other code, which gets its arguments and returns to its
    * caller.
    *

@@ -63,6 +63,11 @@ final class EntryStub {
         .array();
   }
 
+  /** Makes it lead to where it leads by the jump that reaches all of the memory. */
+  static PatchPlan farther(X86Planner planner, long address, CodeBytes bytes) {
+    return bypass(planner, address, bytes, address + FAR);
+  }
+
   /**
    * Makes it lead to the original.
    *
