@@ -5,13 +5,14 @@ import java.util.Arrays;
 import java.util.TreeMap;
 
 /**
- * Writes x86-64 instructions one behind the other: the few that {@link Emitter} and the two inner
- * loops of the poker need. 64-bit operands unless said. Branches are to labels, always with 32-bit
- * displacements, so that nothing depends on how far they go. Mutable, of one thread.
+ * Writes x86-64 instructions one behind the other: the few that {@link Emitter}, the two inner
+ * loops of the poker and the bodies of detours need. 64-bit operands unless said. Branches are to
+ * labels, always with 32-bit displacements, so that nothing depends on how far they go. Mutable, of
+ * one thread.
  */
-final class Assembler {
+public final class Assembler {
   /** A general register, in the order of its number. */
-  enum Register {
+  public enum Register {
     RAX,
     RCX,
     RDX,
@@ -35,7 +36,7 @@ final class Assembler {
   }
 
   /** An operation of two operands; its place in the instruction's encoding. */
-  enum Operation {
+  public enum Operation {
     ADD(0),
     OR(1),
     AND(4),
@@ -51,7 +52,7 @@ final class Assembler {
   }
 
   /** A condition on the flags of a comparison; its number in a Jcc. */
-  enum Condition {
+  public enum Condition {
     BELOW(2),
     NOT_BELOW(3),
     EQUAL(4),
@@ -83,7 +84,7 @@ final class Assembler {
   }
 
   /** A place in the code, known or still to come. */
-  static final class Label {
+  public static final class Label {
     private static final int UNKNOWN = -1;
 
     private int offset = UNKNOWN;
@@ -97,12 +98,12 @@ final class Assembler {
   private final TreeMap<Integer, String> notes = new TreeMap<>();
 
   /** Bytes written so far. */
-  int size() {
+  public int size() {
     return size;
   }
 
   /** The code. All labels that are used must be placed. */
-  byte[] toByteArray() {
+  public byte[] toByteArray() {
     return Arrays.copyOf(code, size);
   }
 
@@ -153,7 +154,7 @@ final class Assembler {
   // ---------------------------------------------------------------- moves
 
   /** {@code to = value}. */
-  void move(Register to, long value) {
+  public void move(Register to, long value) {
     if (value == 0) {
       rex(false, to, to);
       bytes(0x31, 0xc0 | to.low() << 3 | to.low());
@@ -174,7 +175,7 @@ final class Assembler {
   }
 
   /** {@code to = from}. */
-  void move(Register to, Register from) {
+  public void move(Register to, Register from) {
     rex(true, from, to);
     bytes(0x89, 0xc0 | from.low() << 3 | to.low());
   }
@@ -184,7 +185,7 @@ final class Assembler {
    *
    * @param width in bytes: 1, 2, 4 or 8
    */
-  void load(Register to, Register base, int displacement, int width) {
+  public void load(Register to, Register base, int displacement, int width) {
     rex(width == 8, to, base);
     switch (width) {
       case 1 -> bytes(0x0f, 0xb6);
@@ -195,7 +196,7 @@ final class Assembler {
   }
 
   /** {@code RAX = EAX}, sign-extended. */
-  void signExtend() {
+  public void signExtend() {
     bytes(0x48, 0x98);
   }
 
@@ -204,7 +205,7 @@ final class Assembler {
    *
    * @param width in bytes: 1 (of RAX to RDX only), 2, 4 or 8
    */
-  void store(Register base, int displacement, Register from, int width) {
+  public void store(Register base, int displacement, Register from, int width) {
     if (width == 2) {
       bytes(0x66);
     }
@@ -214,7 +215,7 @@ final class Assembler {
   }
 
   /** {@code to = base + displacement}. */
-  void address(Register to, Register base, int displacement) {
+  public void address(Register to, Register base, int displacement) {
     rex(true, to, base);
     bytes(0x8d);
     memory(to, base, displacement);
@@ -227,20 +228,49 @@ final class Assembler {
     use(label);
   }
 
-  void push(Register from) {
+  public void push(Register from) {
     rex(false, Register.RAX, from);
     bytes(0x50 | from.low());
   }
 
-  void pop(Register to) {
+  public void pop(Register to) {
     rex(false, Register.RAX, to);
     bytes(0x58 | to.low());
+  }
+
+  public void pushFlags() {
+    bytes(0x9c);
+  }
+
+  public void popFlags() {
+    bytes(0x9d);
+  }
+
+  /** String instructions count upwards: what the ABI promises a function at its entry. */
+  public void clearDirection() {
+    bytes(0xfc);
+  }
+
+  /** XSAVE64 of the state components in EDX:EAX to {@code [base + displacement]}. */
+  public void saveState(Register base, int displacement) {
+    state(4, base, displacement);
+  }
+
+  /** XRSTOR64 of the state components in EDX:EAX from {@code [base + displacement]}. */
+  public void restoreState(Register base, int displacement) {
+    state(5, base, displacement);
+  }
+
+  private void state(int digit, Register base, int displacement) {
+    rex(true, Register.RAX, base);
+    bytes(0x0f, 0xae);
+    memory(Register.values()[digit], base, displacement);
   }
 
   // ---------------------------------------------------------------- arithmetic
 
   /** {@code to = to OP value}; only compares where OP is CMP. */
-  void operate(Operation operation, Register to, int value) {
+  public void operate(Operation operation, Register to, int value) {
     rex(true, Register.RAX, to);
     if (value == (byte) value) {
       bytes(0x83, 0xc0 | operation.digit << 3 | to.low(), value);
@@ -251,13 +281,13 @@ final class Assembler {
   }
 
   /** {@code to = to OP from}. */
-  void operate(Operation operation, Register to, Register from) {
+  public void operate(Operation operation, Register to, Register from) {
     rex(true, from, to);
     bytes(operation.digit << 3 | 1, 0xc0 | from.low() << 3 | to.low());
   }
 
   /** {@code to = to OP [base + displacement]}. */
-  void operate(Operation operation, Register to, Register base, int displacement) {
+  public void operate(Operation operation, Register to, Register base, int displacement) {
     rex(true, to, base);
     bytes(operation.digit << 3 | 3);
     memory(to, base, displacement);
@@ -271,26 +301,32 @@ final class Assembler {
   }
 
   /** {@code to = to << count}. */
-  void shiftLeft(Register to, int count) {
+  public void shiftLeft(Register to, int count) {
     rex(true, Register.RAX, to);
     bytes(0xc1, 0xe0 | to.low(), count);
   }
 
   /** {@code to = to >>> count}. */
-  void shiftRight(Register to, int count) {
+  public void shiftRight(Register to, int count) {
     rex(true, Register.RAX, to);
     bytes(0xc1, 0xe8 | to.low(), count);
   }
 
   /** {@code to = to * value}. */
-  void multiply(Register to, int value) {
+  public void multiply(Register to, int value) {
     rex(true, to, to);
     bytes(0x69, 0xc0 | to.low() << 3 | to.low());
     imm32(value);
   }
 
+  /** {@code to = to * from}. */
+  public void multiply(Register to, Register from) {
+    rex(true, to, from);
+    bytes(0x0f, 0xaf, 0xc0 | to.low() << 3 | from.low());
+  }
+
   /** {@code RAX = RAX / RCX, RDX = RAX % RCX}, unsigned. */
-  void divide() {
+  public void divide() {
     move(Register.RDX, 0);
     bytes(0x48, 0xf7, 0xf1);
   }
@@ -303,6 +339,14 @@ final class Assembler {
     bytes(0xf0, 0x0f, 0xb1, 0x17);
   }
 
+  /** {@code reg = [base + displacement], [base + displacement] += reg}, eight bytes, at once. */
+  public void exchangeAndAdd(Register base, int displacement, Register reg) {
+    bytes(0xf0);
+    rex(true, reg, base);
+    bytes(0x0f, 0xc1);
+    memory(reg, base, displacement);
+  }
+
   /** Copies RCX bytes from RSI to RDI. */
   void copy() {
     bytes(0xf3, 0xa4);
@@ -311,7 +355,7 @@ final class Assembler {
   // ---------------------------------------------------------------- control flow
 
   /** Here is {@code label}. */
-  void place(Label label) {
+  public void place(Label label) {
     if (label.offset != Label.UNKNOWN) {
       throw new IllegalStateException("a label stands in one place");
     }
@@ -346,12 +390,12 @@ final class Assembler {
     return label.offset;
   }
 
-  void jump(Label label) {
+  public void jump(Label label) {
     bytes(0xe9);
     use(label);
   }
 
-  void jump(Condition condition, Label label) {
+  public void jump(Condition condition, Label label) {
     bytes(0x0f, 0x80 | condition.number);
     use(label);
   }
@@ -361,7 +405,18 @@ final class Assembler {
     use(label);
   }
 
-  void ret() {
+  /** Calls the code that {@code target} holds the address of. */
+  public void call(Register target) {
+    rex(false, Register.RAX, target);
+    bytes(0xff, 0xd0 | target.low());
+  }
+
+  /** ENDBR64: an indirect jump may lead here. */
+  public void landingPad() {
+    bytes(0xf3, 0x0f, 0x1e, 0xfa);
+  }
+
+  public void ret() {
     bytes(0xc3);
   }
 

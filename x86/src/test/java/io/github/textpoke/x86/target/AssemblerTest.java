@@ -72,7 +72,9 @@ final class AssemblerTest {
             a -> a.operate(operation, to, from),
             "%s %s, %s".formatted(name(operation), name(to, 8), name(from, 8)));
       }
+      write(a -> a.multiply(to, from), "imul %s, %s".formatted(name(to, 8), name(from, 8)));
     }
+    write(a -> a.call(to), "call " + name(to, 8));
     assertReadsAsWritten();
   }
 
@@ -111,6 +113,9 @@ final class AssemblerTest {
             a -> a.load(other, base, displacement, 1),
             "movzx " + name(other, 4) + ", byte ptr " + memory);
         write(a -> a.address(other, base, displacement), "lea " + name(other, 8) + ", " + memory);
+        write(
+            a -> a.exchangeAndAdd(base, displacement, other),
+            "lock xadd " + memory + ", " + name(other, 8));
         for (int width : new int[] {2, 4, 8}) {
           write(
               a -> a.store(base, displacement, other, width),
@@ -125,6 +130,8 @@ final class AssemblerTest {
               name(operation) + " " + memory + ", " + name(other, 8));
         }
       }
+      write(a -> a.saveState(base, displacement), "xsave64 " + memory);
+      write(a -> a.restoreState(base, displacement), "xrstor64 " + memory);
       for (Register other : Register.values()) {
         if (other.compareTo(Register.RBX) <= 0) {
           write(
@@ -143,6 +150,10 @@ final class AssemblerTest {
     write(Assembler::ret, "ret");
     write(Assembler::syscall, "syscall");
     write(Assembler::undefined, "ud2");
+    write(Assembler::pushFlags, "pushfq");
+    write(Assembler::popFlags, "popfq");
+    write(Assembler::clearDirection, "cld");
+    write(Assembler::landingPad, "endbr64");
     assembler.divide();
     expected.addAll(List.of("xor edx, edx", "div rcx"));
     assertReadsAsWritten();
