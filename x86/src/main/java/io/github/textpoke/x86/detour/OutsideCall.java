@@ -33,7 +33,7 @@ final class OutsideCall {
   private static final int STATE_HEADER = 512;
   private static final int STATE_HEADER_SIZE = 64;
 
-  /** What the callee may change and {@link OverrideBody} does not save anyway. */
+  /** What the callee may change and {@link OverrideWriter} does not save anyway. */
   private static final ImmutableList<Register> SAVED =
       ImmutableList.of(Register.RDI, Register.R8, Register.R9, Register.R10, Register.R11);
 

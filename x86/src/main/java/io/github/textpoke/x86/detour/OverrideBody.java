@@ -2,18 +2,9 @@ package io.github.textpoke.x86.detour;
 
 import static com.google.common.base.Preconditions.checkArgument;
 
-import com.google.common.collect.ImmutableList;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException.PlanRefusedException;
 import io.github.textpoke.PatchException.UnsupportedPlanException;
-import io.github.textpoke.x86.detour.ReturnOverride.Always;
-import io.github.textpoke.x86.detour.ReturnOverride.Chance;
-import io.github.textpoke.x86.encode.Assembly;
-import io.github.textpoke.x86.target.Assembler;
-import io.github.textpoke.x86.target.Assembler.Condition;
-import io.github.textpoke.x86.target.Assembler.Label;
-import io.github.textpoke.x86.target.Assembler.Operation;
-import io.github.textpoke.x86.target.Assembler.Register;
 
 /**
  * The code of a return override, to which the overridden function's entry jumps, and its data.
@@ -70,23 +61,10 @@ record OverrideBody(CodeBytes code, CodeBytes data) {
   /** In bytes: the address of the code should be a multiple of it. */
   static final int ALIGNMENT = 16;
 
-  private static final int CLOCK_MONOTONIC_COARSE = 6;
-  private static final int NANOS_PER_SECOND = 1_000_000_000;
-  private static final int TIME_SECONDS = 0;
-  private static final int TIME_NANOS = 8;
-
-  /** Pushed behind rbp and the flags, in this order. */
-  private static final ImmutableList<Register> SAVED =
-      ImmutableList.of(Register.RAX, Register.RCX, Register.RDX, Register.RSI);
-
-  private static final int FLAGS_SIZE = Long.BYTES;
-  private static final int SAVED_RAX = -FLAGS_SIZE - Long.BYTES;
-  private static final int DEPTH = FLAGS_SIZE + SAVED.size() * Long.BYTES;
-
   /**
    * Where things are in the target; absolute addresses.
    *
-   * @param function entry of the function that is overridden
+   * @param function entry of the function that is overridden: its symbol's address
    * @param body where the code will be
    * @param data where the data block will be, a multiple of {@link OverrideData#ALIGNMENT}; counts
    *     only where one is needed
@@ -123,13 +101,16 @@ record OverrideBody(CodeBytes code, CodeBytes data) {
     if (override.duration().isPresent()) {
       checkNotItself(places, places.clock, "clock_gettime", "a duration");
     }
-    return new OverrideBody(new Writer(override, places).write(), OverrideData.initial(override));
+    return new OverrideBody(
+        new OverrideWriter(override, places).write(), OverrideData.initial(override));
   }
 
   /** The most bytes that the code of an override has, wherever things are. */
   static int roomForCode(ReturnOverride override) {
     long far = 1L << 46;
-    return new Writer(override, new Places(far, far, far, far, far, far, far)).write().length();
+    return new OverrideWriter(override, new Places(far, far, far, far, far, far, far))
+        .write()
+        .length();
   }
 
   private static void checkNotItself(Places places, long callee, String name, String what) {
@@ -143,190 +124,6 @@ record OverrideBody(CodeBytes code, CodeBytes data) {
               + Long.toHexString(callee)
               + " that it should override: each call would lead to the next, for ever",
           "override it without " + what);
-    }
-  }
-
-  /** Writes one body. */
-  private static final class Writer {
-    private final ReturnOverride override;
-    private final Places places;
-    private final Assembler code = new Assembler();
-    private final OutsideCall outside = new OutsideCall(code, DEPTH);
-    private final Label original = new Label();
-
-    private Writer(ReturnOverride override, Places places) {
-      this.override = override;
-      this.places = places;
-    }
-
-    CodeBytes write() {
-      code.landingPad();
-      if (override.isUnconditional() && override.errno().isEmpty()) {
-        code.move(Register.RAX, constant());
-        code.ret();
-        return bytes();
-      }
-      begin();
-      if (!override.isUnconditional()) {
-        code.move(Register.RSI, places.data);
-        override.limit().ifPresent(this::testSpent);
-        override.duration().ifPresent(duration -> testDeadline());
-        if (override.every() > 1) {
-          testEveryNth();
-        }
-        override.chance().filter(chance -> !chance.isCertain()).ifPresent(this::testChance);
-        take();
-      }
-      value();
-      override.errno().ifPresent(this::setErrno);
-      end();
-      code.ret();
-      if (override.isUnconditional()) {
-        return bytes();
-      }
-      code.place(original);
-      end();
-      CodeBytes tests = bytes();
-      Assembly jump = Assembly.jmp(places.original);
-      return tests.concat(jump.at(places.body + tests.length(), 5));
-    }
-
-    private CodeBytes bytes() {
-      return CodeBytes.of(code.toByteArray());
-    }
-
-    /** The one value of an override that has only one. */
-    private long constant() {
-      return ((Always) override.returned()).value();
-    }
-
-    private void begin() {
-      code.push(Register.RBP);
-      code.move(Register.RBP, Register.RSP);
-      code.pushFlags();
-      SAVED.forEach(code::push);
-    }
-
-    private void end() {
-      SAVED.reverse().forEach(code::pop);
-      code.popFlags();
-      code.pop(Register.RBP);
-    }
-
-    private void testDeadline() {
-      code.load(Register.RAX, Register.RSI, OverrideData.ENDED, Long.BYTES);
-      code.operate(Operation.CMP, Register.RAX, 0);
-      code.jump(Condition.NOT_EQUAL, original);
-      outside.emit(
-          places.clock,
-          () -> {
-            code.move(Register.RDI, CLOCK_MONOTONIC_COARSE);
-            code.move(Register.RSI, Register.RSP);
-          },
-          () -> {
-            code.signExtend();
-            code.move(Register.RSI, Register.RAX);
-            code.load(Register.RCX, Register.RSP, TIME_SECONDS, Long.BYTES);
-            code.multiply(Register.RCX, NANOS_PER_SECOND);
-            code.operate(Operation.ADD, Register.RCX, Register.RSP, TIME_NANOS);
-          });
-      // Who can't tell the time can't tell that there is any left.
-      code.operate(Operation.CMP, Register.RSI, 0);
-      code.jump(Condition.NOT_EQUAL, original);
-      Label inTime = new Label();
-      code.move(Register.RSI, places.data);
-      code.move(Register.RAX, places.deadline);
-      code.operate(Operation.CMP, Register.RCX, Register.RAX);
-      code.jump(Condition.LESS, inTime);
-      code.move(Register.RAX, 1);
-      code.store(Register.RSI, OverrideData.ENDED, Register.RAX, Long.BYTES);
-      code.jump(original);
-      code.place(inTime);
-    }
-
-    private void testEveryNth() {
-      code.move(Register.RAX, 1);
-      code.exchangeAndAdd(Register.RSI, OverrideData.CALLS, Register.RAX);
-      code.operate(Operation.ADD, Register.RAX, 1);
-      code.move(Register.RCX, override.every());
-      code.divide();
-      code.operate(Operation.CMP, Register.RDX, 0);
-      code.jump(Condition.NOT_EQUAL, original);
-    }
-
-    /** The finalizer of SplittableRandom: mix64, Stafford's variant 13. */
-    private void testChance(Chance chance) {
-      code.move(Register.RCX, OverrideData.STEP);
-      code.move(Register.RAX, Register.RCX);
-      code.exchangeAndAdd(Register.RSI, OverrideData.GENERATOR, Register.RAX);
-      code.operate(Operation.ADD, Register.RAX, Register.RCX);
-      mix(30, 0xbf58_476d_1ce4_e5b9L);
-      mix(27, 0x94d0_49bb_1331_11ebL);
-      fold(31);
-      compareWith(chance.threshold().longValue());
-      code.jump(Condition.NOT_BELOW, original);
-    }
-
-    private void mix(int shift, long factor) {
-      fold(shift);
-      code.move(Register.RCX, factor);
-      code.multiply(Register.RAX, Register.RCX);
-    }
-
-    private void fold(int shift) {
-      code.move(Register.RCX, Register.RAX);
-      code.shiftRight(Register.RCX, shift);
-      code.operate(Operation.XOR, Register.RAX, Register.RCX);
-    }
-
-    /**
-     * When all are taken, no call is overridden any more, whatever the other tests say: neither the
-     * clock nor a line that others write is needed to know it.
-     */
-    private void testSpent(long limit) {
-      code.load(Register.RAX, Register.RSI, OverrideData.TAKEN, Long.BYTES);
-      compareWith(limit);
-      code.jump(Condition.NOT_BELOW, original);
-    }
-
-    /** RAX = how many calls were taken before. The last test, so whoever is counted overrides. */
-    private void take() {
-      code.move(Register.RAX, 1);
-      code.exchangeAndAdd(Register.RSI, OverrideData.TAKEN, Register.RAX);
-      override
-          .limit()
-          .ifPresent(
-              limit -> {
-                compareWith(limit);
-                code.jump(Condition.NOT_BELOW, original);
-              });
-    }
-
-    private void compareWith(long number) {
-      code.move(Register.RCX, number);
-      code.operate(Operation.CMP, Register.RAX, Register.RCX);
-    }
-
-    /** Puts the value where rax is restored from. */
-    private void value() {
-      if (override.returned() instanceof Always) {
-        code.move(Register.RAX, constant());
-      } else {
-        code.shiftLeft(Register.RAX, 3);
-        code.operate(Operation.ADD, Register.RAX, Register.RSI);
-        code.load(Register.RAX, Register.RAX, OverrideData.VALUES, Long.BYTES);
-      }
-      code.store(Register.RBP, SAVED_RAX, Register.RAX, Long.BYTES);
-    }
-
-    private void setErrno(int number) {
-      outside.emit(
-          places.errnoLocation,
-          () -> {},
-          () -> {
-            code.move(Register.RCX, number);
-            code.store(Register.RAX, 0, Register.RCX, Integer.BYTES);
-          });
     }
   }
 }

@@ -249,7 +249,8 @@ public record ReturnOverride(
   /**
    * Overrides calls for a while. The target looks at its own clock, so it ends also if this JVM has
    * ended; the clock is CLOCK_MONOTONIC_COARSE, which moves on with the kernel's tick, so that it
-   * may last longer by 1 to 10 milliseconds, as the kernel was built.
+   * may last longer by 1 to 10 milliseconds, as the kernel was built. While the machine is
+   * suspended, it stands still.
    *
    * @param length from when the override is put in place: positive, at most 100 years
    * @throws IllegalArgumentException if it is out of range

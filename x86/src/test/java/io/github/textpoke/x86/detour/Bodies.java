@@ -148,6 +148,12 @@ final class Bodies implements AutoCloseable {
             ImmutableMap.toImmutableMap(pair -> pair.get(0), pair -> Long.parseLong(pair.get(1))));
   }
 
+  /** How often the original ran, and the override, while signals whose handler calls, too, came. */
+  Crossing callInterrupted(int threads, int times) throws IOException {
+    List<String> words = words(ask("interrupted %d %d".formatted(threads, times)));
+    return new Crossing(Long.parseLong(words.get(0)), Long.parseLong(words.get(1)), "-");
+  }
+
   /** Sets errno in two threads, and calls once in one of them. */
   ErrorNumbers errnoAfterCall(int before) throws IOException {
     List<Integer> numbers =

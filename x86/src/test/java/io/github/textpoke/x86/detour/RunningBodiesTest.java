@@ -157,6 +157,17 @@ final class RunningBodiesTest {
   }
 
   @Test
+  void signalHandlersInTheBodyCountAsOthersDo() throws IOException {
+    bodies.load(PLAIN.withErrno(5).everyNth(3).lasting(ANY), Callees.REAL, Long.MAX_VALUE);
+
+    Crossing crossing = bodies.callInterrupted(3, 5_000);
+
+    long all = crossing.passed() + crossing.overridden();
+    assertThat(all).isGreaterThan(10_000);
+    assertThat(crossing.overridden()).isEqualTo(all / 3);
+  }
+
+  @Test
   void everyNthIsTheNthAndNotAnother() throws IOException {
     bodies.load(PLAIN.everyNth(3));
 

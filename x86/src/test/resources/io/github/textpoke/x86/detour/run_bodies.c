@@ -14,6 +14,9 @@
 //   ordered CALLS          -> what each call returned; "original" where the original ran
 //   calls THREADS CALLS    calls it CALLS times in each thread -> what was returned, each with how
 //                          often; "original" where the original ran
+//   interrupted THREADS TIMES
+//                          calls it in each thread until so many signals have come, whose handler
+//                          calls it, too -> calls that went on to the original, overridden calls
 //   errno BEFORE           sets errno in two threads, and calls in one -> errno there, in the other
 //   data LENGTH            -> the data block
 //
@@ -22,12 +25,14 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -70,6 +75,9 @@ _Static_assert(offsetof(struct machine, entry) == 272, "as below");
 _Static_assert(offsetof(struct machine, which) == 288, "as below");
 _Static_assert(offsetof(struct machine, state_in) == 304, "as below");
 _Static_assert(offsetof(struct machine, caller) == 328, "as below");
+
+_Static_assert(CLOCK_MONOTONIC_COARSE == 6, "as fake_clock and the body have it");
+_Static_assert(offsetof(struct timespec, tv_nsec) == 8 && sizeof(struct timespec) == 16, "as both");
 
 void enter(void);
 void original_of_machine(void);
@@ -395,6 +403,52 @@ static void calls(int threads, uint64_t runs) {
   free(works);
 }
 
+static uint64_t interrupts, original_calls, overridden_calls;
+
+static void call_once(void) {
+  uint64_t before = machine.which;
+  machine.which = 0;
+  function();
+  __atomic_fetch_add(machine.which == PASSED ? &original_calls : &overridden_calls, 1,
+                     __ATOMIC_RELAXED);
+  machine.which = before;
+}
+
+static void take_signal(int signal) {
+  (void)signal;
+  int before = errno;
+  call_once();
+  __atomic_fetch_add(&interrupts, 1, __ATOMIC_RELAXED);
+  errno = before;
+}
+
+static void *run_interrupted(void *argument) {
+  struct work *work = argument;
+  machine.after = (uint64_t)original_of_calls;
+  sigset_t alarm;
+  sigemptyset(&alarm);
+  sigaddset(&alarm, SIGALRM);
+  check(pthread_sigmask(SIG_UNBLOCK, &alarm, NULL) == 0, "pthread_sigmask");
+  while (__atomic_load_n(&interrupts, __ATOMIC_RELAXED) < work->runs) {
+    call_once();
+  }
+  check(pthread_sigmask(SIG_BLOCK, &alarm, NULL) == 0, "pthread_sigmask");
+  return NULL;
+}
+
+static void interrupted(int threads, uint64_t times) {
+  static struct work work;
+  struct sigaction action = {.sa_handler = take_signal, .sa_flags = SA_RESTART};
+  struct itimerval often = {{0, 50}, {0, 50}}, never = {{0, 0}, {0, 0}};
+  interrupts = original_calls = overridden_calls = 0;
+  work.runs = times;
+  check(sigaction(SIGALRM, &action, NULL) == 0, "sigaction");
+  check(setitimer(ITIMER_REAL, &often, NULL) == 0, "setitimer");
+  free(in_threads(threads, work, run_interrupted));
+  check(setitimer(ITIMER_REAL, &never, NULL) == 0, "setitimer");
+  printf("%lu %lu\n", original_calls, overridden_calls);
+}
+
 static void ordered(uint64_t runs) {
   machine.after = (uint64_t)original_of_calls;
   for (uint64_t i = 0; i < runs; i++) {
@@ -465,6 +519,10 @@ int main(void) {
   data = map((void *)(page - 512 * ROOM), PROT_READ | PROT_WRITE);
   function = (long (*)(void))code;
   vectors = components();
+  sigset_t alarm; // only threads that are asked to be take it
+  sigemptyset(&alarm);
+  sigaddset(&alarm, SIGALRM);
+  check(pthread_sigmask(SIG_BLOCK, &alarm, NULL) == 0, "pthread_sigmask");
   printf("%p %p %p %p %p %p %p\n", code, data, original, fake_clock, fake_errno_location, vdso_clock,
          __errno_location);
   fflush(stdout);
@@ -489,6 +547,8 @@ int main(void) {
       ordered(a);
     } else if (sscanf(line, "calls %lu %lu", &a, &b) == 2) {
       calls(a, b);
+    } else if (sscanf(line, "interrupted %lu %lu", &a, &b) == 2) {
+      interrupted(a, b);
     } else if (sscanf(line, "errno %lu", &a) == 1) {
       errno_of_two(a);
     } else if (sscanf(line, "data %lu", &a) == 1) {
