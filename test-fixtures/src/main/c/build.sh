@@ -42,6 +42,7 @@ for program in blockers single_epoll storm forker seccomp jobs signals shared_te
 done
 compile displaced -Wl,--section-start=fixture_repl=0x11234000
 compile plain
+compile syncer
 compile ptrace_probe
 compile contained
 

@@ -54,6 +54,8 @@ public final class Kernel {
   private static final int SYS_TGKILL = 234;
   private static final int SYS_KILL = 62;
   private static final int SYS_KCMP = 312;
+  private static final int SYS_CLOCK_GETTIME = 228;
+  private static final int CLOCK_MONOTONIC = 1;
   private static final int KCMP_VM = 1;
   private static final int SCHED_FIFO = 1;
   private static final int WNOHANG = 1;
@@ -73,6 +75,13 @@ public final class Kernel {
   /** The calling OS thread's id. */
   public static int gettid() {
     return (int) call(SYS_GETTID, 0, 0, 0, 0, 0);
+  }
+
+  /** What CLOCK_MONOTONIC of our own time namespace says, in nanoseconds. */
+  public static long monotonicNanos() {
+    NativeBytes time = new NativeBytes(2 * Long.BYTES);
+    call(SYS_CLOCK_GETTIME, CLOCK_MONOTONIC, time.address(0), 0, 0, 0);
+    return time.getLong(0) * 1_000_000_000 + time.getLong(Long.BYTES);
   }
 
   /** Whether {@code tid} is a living thread of process {@code pid}. */

@@ -1,9 +1,7 @@
 package io.github.textpoke.x86.detour;
 
-import io.github.textpoke.CodeBytes;
-
 /** Where a detour leads. */
-sealed interface Destination permits Destination.Elsewhere, Destination.Original, Destination.Body {
+sealed interface Destination {
 
   /**
    * Code that is there already.
@@ -15,24 +13,11 @@ sealed interface Destination permits Destination.Elsewhere, Destination.Original
   /** The function as it was before. */
   record Original() implements Destination {}
 
-  /** Code that comes along with the detour. */
-  non-sealed interface Body extends Destination {
-    /** Bytes of code, at most. */
-    int codeSize();
-
-    /** Bytes of data; 0 for none. */
-    int dataSize();
-
-    /**
-     * Its code.
-     *
-     * @param address absolute address where it will stand
-     * @param data absolute address of its data
-     * @param original absolute address of the code that runs the function as it was before
-     */
-    CodeBytes code(long address, long data, long original);
-
-    /** What its data begins as: {@link #dataSize} bytes. */
-    CodeBytes data();
-  }
+  /**
+   * A body of ours that returns for it.
+   *
+   * @param what it returns, and when
+   * @param errnoLocation absolute address of {@code __errno_location}; 0 where errno is left alone
+   */
+  record Override(ReturnOverride what, long errnoLocation) implements Destination {}
 }

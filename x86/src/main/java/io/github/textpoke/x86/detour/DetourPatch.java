@@ -3,9 +3,11 @@ package io.github.textpoke.x86.detour;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.apply.CodePatch;
 import io.github.textpoke.plan.PatchPlan;
+import io.github.textpoke.process.TargetClock;
 import io.github.textpoke.x86.encode.Assembly;
 import io.github.textpoke.x86.plan.X86Planner;
 import io.github.textpoke.x86.relocate.OutOfLineCopy;
+import java.time.Duration;
 
 /**
  * A detour, before it has a place. Its code is the {@link EntryStub}, the out-of-line copy of what
@@ -17,6 +19,7 @@ final class DetourPatch implements CodePatch {
       OutOfLineCopy.maxSize(Entry.JUMP_LENGTH) + ALIGNMENT - 1 & -ALIGNMENT;
   private static final int BODY = COPY + COPY_SIZE;
 
+  private final int pid;
   private final X86Planner planner;
   private final Entry entry;
   private final Destination destination;
@@ -24,7 +27,8 @@ final class DetourPatch implements CodePatch {
   /** Where what was there before runs; known when there is a place. */
   private long original;
 
-  DetourPatch(X86Planner planner, Entry entry, Destination destination) {
+  DetourPatch(int pid, X86Planner planner, Entry entry, Destination destination) {
+    this.pid = pid;
     this.planner = planner;
     this.entry = entry;
     this.destination = destination;
@@ -42,12 +46,16 @@ final class DetourPatch implements CodePatch {
 
   @Override
   public int codeSize() {
-    return destination instanceof Destination.Body body ? BODY + body.codeSize() : BODY;
+    return destination instanceof Destination.Override override
+        ? BODY + OverrideBody.roomForCode(override.what())
+        : BODY;
   }
 
   @Override
   public int dataSize() {
-    return destination instanceof Destination.Body body ? body.dataSize() : 0;
+    return destination instanceof Destination.Override override
+        ? OverrideData.size(override.what())
+        : 0;
   }
 
   @Override
@@ -69,9 +77,10 @@ final class DetourPatch implements CodePatch {
     CodeBytes body = CodeBytes.EMPTY;
     CodeBytes values = CodeBytes.EMPTY;
     long leadsTo;
-    if (destination instanceof Destination.Body comes) {
-      body = comes.code(code + BODY, data, original);
-      values = comes.data();
+    if (destination instanceof Destination.Override override) {
+      OverrideBody made = OverrideBody.of(override.what(), places(override, code + BODY, data));
+      body = made.code();
+      values = made.data();
       leadsTo = code + BODY;
     } else if (destination instanceof Destination.Elsewhere elsewhere) {
       leadsTo = elsewhere.address();
@@ -84,6 +93,21 @@ final class DetourPatch implements CodePatch {
       all = all.concat(CodeBytes.filled(BODY - all.length(), X86Planner.INT3)).concat(body);
     }
     return new Made(plan, bypass(code, stub), all, values);
+  }
+
+  /** The time of an override begins now. */
+  private OverrideBody.Places places(Destination.Override override, long body, long data) {
+    TargetClock clock =
+        override.what().duration().isPresent() ? TargetClock.of(pid) : new TargetClock(0, 0);
+    long deadline = clock.nanos() + override.what().duration().map(Duration::toNanos).orElse(0L);
+    return new OverrideBody.Places(
+        entry.code().address(),
+        body,
+        data,
+        original,
+        override.errnoLocation(),
+        clock.function(),
+        deadline);
   }
 
   /** A detour to the original is led past by leading to it another way. */

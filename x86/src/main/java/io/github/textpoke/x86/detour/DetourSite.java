@@ -21,6 +21,22 @@ public final class DetourSite {
   }
 
   /**
+   * Has the function return without running, in the calls that {@code override} says. Counters and
+   * clock are the target's own: what it says holds, and ends, also when this JVM is gone.
+   *
+   * @throws PatchException as {@link #to}; of errno also if the target has no one {@code
+   *     __errno_location}, of a duration if the target's clock can't be read
+   */
+  public Detour returning(ReturnOverride override) {
+    long errnoLocation = override.errno().isPresent() ? detours.errnoLocation() : 0;
+    return detours.apply(
+        site,
+        entry,
+        new Destination.Override(override, errnoLocation),
+        entry.code().name() + " " + override);
+  }
+
+  /**
    * Leads every call of the function through code of ours to the function itself: what it costs,
    * and whether the function can be detoured while it runs.
    *

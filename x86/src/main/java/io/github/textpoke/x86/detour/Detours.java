@@ -107,10 +107,15 @@ public final class Detours {
     return OptionalLong.of(site + Entry.JUMP_LENGTH + displacement);
   }
 
+  /** Where the target's threads find their errno. */
+  long errnoLocation() {
+    return process.address("__errno_location");
+  }
+
   Detour apply(String site, Entry entry, Destination destination, String label) {
     X86Planner knowing =
         planner.withRseq(RseqSections.of(entry.object().image(), entry.object().bias()));
-    DetourPatch detour = new DetourPatch(knowing, entry(site), destination);
+    DetourPatch detour = new DetourPatch(process.pid(), knowing, entry(site), destination);
     Patch patch = process.apply(detour, label);
     return new Detour(patch, detour.original());
   }
