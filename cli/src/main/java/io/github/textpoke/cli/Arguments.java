@@ -1,14 +1,19 @@
 package io.github.textpoke.cli;
 
+import com.google.common.collect.ImmutableList;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException.BadSiteException;
 import io.github.textpoke.process.SiteName;
 import io.github.textpoke.process.SiteResolver;
+import io.github.textpoke.x86.detour.ReturnOverride;
 import io.github.textpoke.x86.encode.Assembly;
 import java.time.Duration;
+import java.util.List;
+import java.util.Random;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
@@ -77,6 +82,103 @@ final class Arguments {
         return Assembly.jmp(resolver.resolve(jump).address());
       }
       return call != null ? Assembly.call(resolver.resolve(call).address()) : Assembly.nop();
+    }
+  }
+
+  /** What is to stand at the site: an instruction, or an override. */
+  static final class Change {
+    @ArgGroup(exclusive = true, multiplicity = "1")
+    @Nullable Replacement replacement;
+
+    @ArgGroup(exclusive = false, multiplicity = "1")
+    @Nullable Returning returning;
+  }
+
+  /** {@code --return VALUE} and its conditions. */
+  static final class Returning {
+    @Option(
+        names = "--return",
+        paramLabel = "VALUE",
+        required = true,
+        split = ",",
+        converter = Value.class,
+        description =
+            "The function returns VALUE and does not run; of VALUE,VALUE,... one after the other,"
+                + " then it runs again.")
+    private List<Long> values = ImmutableList.of();
+
+    @Option(
+        names = "--errno",
+        paramLabel = "NAME",
+        description = "And sets errno, as EIO, where it is overridden.")
+    private @Nullable String errno;
+
+    @Option(names = "--every", paramLabel = "N", description = "Only every N-th call.")
+    private long every = 1;
+
+    @Option(
+        names = "--probability",
+        paramLabel = "P",
+        description = "Only calls at random, with this probability, as 0.01.")
+    private @Nullable Double probability;
+
+    @Option(
+        names = "--seed",
+        paramLabel = "NUMBER",
+        description = "Which calls those are (default: others each time).")
+    private @Nullable Long seed;
+
+    @Option(names = "--times", paramLabel = "N", description = "At most N calls.")
+    private @Nullable Long times;
+
+    @Option(
+        names = "--for",
+        paramLabel = "DURATION",
+        converter = Time.class,
+        description =
+            "For a time, as 500ms or 5s; then it is taken back. It ends also if this command is"
+                + " killed before.")
+    @Nullable Duration duration;
+
+    /**
+     * The same as an object.
+     *
+     * @throws IllegalArgumentException if a number is out of range, or there is no such error
+     */
+    ReturnOverride override() {
+      long[] more = values.stream().skip(1).mapToLong(Long::longValue).toArray();
+      ReturnOverride override =
+          more.length == 0
+              ? ReturnOverride.returning(values.get(0))
+              : ReturnOverride.returningInOrder(values.get(0), more);
+      override = override.everyNth(every);
+      if (errno != null) {
+        override = override.withErrno(errno);
+      }
+      if (probability != null) {
+        override =
+            override.withProbability(probability, seed != null ? seed : new Random().nextLong());
+      } else if (seed != null) {
+        throw new IllegalArgumentException("--seed needs --probability");
+      }
+      if (times != null) {
+        override = override.atMost(times);
+      }
+      return duration == null ? override : override.lasting(duration);
+    }
+  }
+
+  /** A 64-bit value: decimal, or {@code 0x} and hexadecimal digits. */
+  static final class Value implements ITypeConverter<Long> {
+    @Override
+    public Long convert(String text) {
+      try {
+        return text.startsWith("0x")
+            ? Long.parseUnsignedLong(text.substring(2), 16)
+            : Long.valueOf(text);
+      } catch (NumberFormatException bad) {
+        throw new TypeConversionException("'" + text + "' is no number of 64 bits");
+      }
     }
   }
 

@@ -3,25 +3,28 @@ package io.github.textpoke.cli;
 import java.util.concurrent.CountDownLatch;
 
 /**
- * While it is open, the end of the JVM (Ctrl-C, SIGTERM) waits until toggling has stopped with the
- * old bytes in place.
+ * While it is open, the end of the JVM (Ctrl-C, SIGTERM) waits until what is under way has stopped
+ * with the old bytes in place.
  */
 final class Interruption implements AutoCloseable {
   private final CountDownLatch over = new CountDownLatch(1);
   private final Thread hook;
 
-  private Interruption(Measurement measurement) {
+  private Interruption(Runnable stop) {
     hook =
         new Thread(
             () -> {
-              measurement.stop();
+              stop.run();
               awaitEnd();
             },
             "textpoke interruption");
   }
 
-  static Interruption watch(Measurement measurement) {
-    Interruption interruption = new Interruption(measurement);
+  /**
+   * @param stop asks for what is under way to stop; of a thread of its own
+   */
+  static Interruption watch(Runnable stop) {
+    Interruption interruption = new Interruption(stop);
     Runtime.getRuntime().addShutdownHook(interruption.hook);
     return interruption;
   }

@@ -3,6 +3,7 @@ package io.github.textpoke.cli;
 import com.google.common.collect.ImmutableList;
 import io.github.textpoke.apply.Patch;
 import io.github.textpoke.apply.TargetProcess;
+import io.github.textpoke.x86.detour.ReturnOverride;
 import java.time.Duration;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.ArgGroup;
@@ -30,13 +31,35 @@ final class PatchCommands {
     @Mixin private Arguments.Place place = new Arguments.Place();
 
     @ArgGroup(exclusive = true, multiplicity = "1")
-    private Arguments.Replacement replacement = new Arguments.Replacement();
+    private Arguments.Change change = new Arguments.Change();
 
     @Mixin private Arguments.Decoders decoders = new Arguments.Decoders();
     @Mixin private Arguments.Format format = new Arguments.Format();
 
     @Override
     public void run() {
+      if (change.returning != null) {
+        override(change.returning);
+      } else if (change.replacement != null) {
+        replace(change.replacement);
+      }
+    }
+
+    private void override(Arguments.Returning returning) {
+      if (place.was != null) {
+        throw new ParameterException(spec.commandLine(), "--was has no meaning with --return");
+      }
+      ReturnOverride override;
+      try {
+        override = returning.override();
+      } catch (IllegalArgumentException bad) {
+        throw new ParameterException(spec.commandLine(), String.valueOf(bad.getMessage()));
+      }
+      new Overriding(place, override, Look.planner(decoders))
+          .run(format.json, spec.commandLine().getOut());
+    }
+
+    private void replace(Arguments.Replacement replacement) {
       Planned planned = Planned.make(place, replacement, decoders);
       try (TargetProcess process = TargetProcess.attach(place.pid)) {
         Patch patch = process.apply(planned.plan(), place.site.toString());
@@ -85,7 +108,7 @@ final class PatchCommands {
       Planned planned = Planned.make(place, replacement, decoders);
       Measurement measurement = new Measurement();
       // The interruption is closed last: the JVM may end when the target has been left.
-      try (Interruption interruption = Interruption.watch(measurement);
+      try (Interruption interruption = Interruption.watch(measurement::stop);
           TargetProcess process = TargetProcess.attach(place.pid)) {
         long done = toggle(process, planned, measurement);
         Output.print(

@@ -15,6 +15,11 @@ public final class DetourSite {
     this.entry = entry;
   }
 
+  /** The function's name, with its object's. */
+  public String name() {
+    return entry.code().name();
+  }
+
   /** The absolute address of the function. */
   public long address() {
     return entry.code().address();
