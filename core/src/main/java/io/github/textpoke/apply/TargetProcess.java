@@ -22,6 +22,7 @@ import io.github.textpoke.plan.Poke;
 import io.github.textpoke.process.MemoryMap;
 import io.github.textpoke.process.Preflight;
 import io.github.textpoke.process.ProcMemReader;
+import io.github.textpoke.process.ProcStatus;
 import io.github.textpoke.process.SiteName;
 import io.github.textpoke.process.SiteResolver;
 import io.github.textpoke.verify.Verifier;
@@ -188,6 +189,22 @@ public final class TargetProcess implements AutoCloseable {
   /** The process id. */
   public int pid() {
     return pid;
+  }
+
+  /**
+   * Whether a thread of the process runs on a shadow stack (CET) at this moment: then no call may
+   * be displaced, for its return would fault, and the planner must be told. It stays true of a
+   * program once it is, in practice: the loader switches shadow stacks on before the program begins
+   * and locks them. What a program switches on for itself later is not foreseen.
+   *
+   * @throws TargetGoneException if the process has ended
+   */
+  public boolean hasShadowStacks() {
+    boolean has = ProcStatus.hasShadowStacks(pid);
+    if (!has && ProcStatus.threads(pid).length == 0) {
+      throw new TargetGoneException(pid, "while its threads were looked at");
+    }
+    return has;
   }
 
   /**

@@ -43,6 +43,8 @@ public record ProcStatus(
   /** The bit of SIGTRAP in a set of signals. */
   public static final long SIGTRAP_BIT = 1L << 4;
 
+  private static final String FEATURES = "x86_Thread_features:";
+
   /** Reads it, or null where there is no such thread (any more). */
   public static @Nullable ProcStatus read(int tid) {
     String text = readProc("/proc/" + tid + "/status");
@@ -99,6 +101,29 @@ public record ProcStatus(
         .filter(name -> Character.isDigit(name.charAt(0)))
         .mapToInt(Integer::parseInt)
         .toArray();
+  }
+
+  /**
+   * Whether any thread of a process runs on a shadow stack (CET, SDM vol. 1, 17.1) at this moment.
+   * A thread gets one by {@code arch_prctl} or from the thread that has made it; the loader asks
+   * for it before the program begins. Kernels before 6.6 have none for programs.
+   *
+   * <p>Source: arch/x86/kernel/cpu/proc.c, {@code arch_proc_pid_thread_features}.
+   */
+  public static boolean hasShadowStacks(int pid) {
+    for (int tid : threads(pid)) {
+      String text = readProc("/proc/" + pid + "/task/" + tid + "/status");
+      if (text != null && saysShadowStack(text)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** Whether a status file says that its thread runs on a shadow stack. */
+  static boolean saysShadowStack(String text) {
+    return text.contains("\n" + FEATURES)
+        && Arrays.asList(field(text, FEATURES).split("\\s+")).contains("shstk");
   }
 
   /**

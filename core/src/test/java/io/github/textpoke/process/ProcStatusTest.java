@@ -135,6 +135,40 @@ final class ProcStatusTest {
     assertThat(status.losesSigtrapState()).isEqualTo(lost);
   }
 
+  @ParameterizedTest
+  @CsvSource({
+    "'x86_Thread_features:\tshstk wrss \n', true",
+    "'x86_Thread_features:\tshstk \n', true",
+    "'x86_Thread_features:\twrss shstk\n', true",
+    "'x86_Thread_features:\t\n', false",
+    "'x86_Thread_features:\twrss \n', false",
+    "'x86_Thread_features:\tnoshstk shstk2 \n', false",
+    "'x86_Thread_features_locked:\tshstk wrss \n', false",
+    "'x86_Thread_features:\t\nx86_Thread_features_locked:\tshstk \n', false",
+    "'', false"
+  })
+  void aThreadHasAShadowStackIfItsFeaturesSaySo(String lines, boolean has) {
+    String text = GOLDEN + lines.translateEscapes();
+    assertThat(ProcStatus.saysShadowStack(text)).isEqualTo(has);
+  }
+
+  @Test
+  void aNameIsNoFeature() {
+    String text = GOLDEN.replace("my prog", "x86_Thread_features:\tshstk");
+    assertThat(ProcStatus.saysShadowStack(text)).isFalse();
+  }
+
+  @Test
+  void aProcessHasShadowStacksIfOneOfItsThreadsHas() throws Exception {
+    int self = (int) ProcessHandle.current().pid();
+    boolean has = false;
+    for (int tid : ProcStatus.threads(self)) {
+      Path status = Path.of("/proc/self/task/" + tid + "/status");
+      has |= Files.exists(status) && ProcStatus.saysShadowStack(Files.readString(status));
+    }
+    assertThat(ProcStatus.hasShadowStacks(self)).isEqualTo(has);
+  }
+
   @Test
   void readsThisProcess() throws Exception {
     int self = (int) ProcessHandle.current().pid();
