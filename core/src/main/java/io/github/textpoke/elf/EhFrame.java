@@ -3,6 +3,7 @@ package io.github.textpoke.elf;
 import com.google.common.collect.ImmutableList;
 import io.github.textpoke.PatchException.BadObjectException;
 import java.util.Optional;
+import java.util.function.ToLongFunction;
 
 /**
  * The function ranges that an object's unwind information names. They are there in stripped objects
@@ -13,9 +14,13 @@ import java.util.Optional;
  */
 public final class EhFrame {
   private final ImmutableList<FunctionRange> ranges;
+  private final ImmutableList<FunctionRange> byEnd;
 
   private EhFrame(ImmutableList<FunctionRange> ranges) {
     this.ranges = ranges;
+    this.byEnd =
+        ImmutableList.sortedCopyOf(
+            (one, other) -> Long.compareUnsigned(one.end(), other.end()), ranges);
   }
 
   /**
@@ -52,23 +57,27 @@ public final class EhFrame {
   }
 
   /**
-   * The ranges that end in {@code [from, to)}: their last byte lies before that, and what follows
-   * is no part of them.
+   * The ranges that end in {@code [from, to)}, sorted by end: their last byte lies before that, and
+   * what follows is no part of them.
    */
   public ImmutableList<FunctionRange> endingIn(long from, long to) {
-    return ranges.subList(0, firstFrom(to)).stream()
-        .filter(range -> Long.compareUnsigned(range.end(), from) >= 0)
-        .filter(range -> Long.compareUnsigned(range.end(), to) < 0)
-        .collect(ImmutableList.toImmutableList());
+    int first = firstFrom(byEnd, FunctionRange::end, from);
+    return byEnd.subList(first, Math.max(first, firstFrom(byEnd, FunctionRange::end, to)));
   }
 
   /** Index of the first range that starts at {@code address} or behind it. */
   private int firstFrom(long address) {
+    return firstFrom(ranges, FunctionRange::start, address);
+  }
+
+  /** Index of the first range whose {@code key} is {@code address} or more; it is sorted by it. */
+  private static int firstFrom(
+      ImmutableList<FunctionRange> sorted, ToLongFunction<FunctionRange> key, long address) {
     int low = 0;
-    int high = ranges.size();
+    int high = sorted.size();
     while (low < high) {
       int middle = (low + high) >>> 1;
-      if (Long.compareUnsigned(ranges.get(middle).start(), address) < 0) {
+      if (Long.compareUnsigned(key.applyAsLong(sorted.get(middle)), address) < 0) {
         low = middle + 1;
       } else {
         high = middle;

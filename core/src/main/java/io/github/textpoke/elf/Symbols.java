@@ -1,6 +1,7 @@
 package io.github.textpoke.elf;
 
 import com.google.common.collect.ImmutableList;
+import com.google.common.primitives.ImmutableLongArray;
 import io.github.textpoke.PatchException.BadObjectException;
 import io.github.textpoke.elf.Symbol.Kind;
 import io.github.textpoke.elf.Symbol.Table;
@@ -10,6 +11,7 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
 import java.util.regex.Pattern;
+import java.util.stream.LongStream;
 import java.util.stream.Stream;
 
 /**
@@ -151,6 +153,28 @@ public final class Symbols {
       }
     }
     return ranges.build();
+  }
+
+  /** The addresses of all symbols, data too, sorted, each once. */
+  public ImmutableLongArray addresses() {
+    return addresses((table, index) -> true);
+  }
+
+  /** The addresses of all symbols that may be code, sorted, each once. */
+  public ImmutableLongArray codeAddresses() {
+    return addresses(SymbolTable::mayBeCode);
+  }
+
+  private ImmutableLongArray addresses(Filter filter) {
+    LongStream.Builder found = LongStream.builder();
+    for (SymbolTable table : tables) {
+      for (int i = 0; i < table.count(); i++) {
+        if (filter.accepts(table, i) && table.isDefined(i)) {
+          found.add(table.address(i));
+        }
+      }
+    }
+    return ImmutableLongArray.copyOf(found.build().sorted().distinct());
   }
 
   private ImmutableList<Symbol> collect(Filter filter) {

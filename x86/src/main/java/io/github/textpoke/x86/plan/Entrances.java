@@ -17,6 +17,7 @@ import io.github.textpoke.elf.Symbol;
 import io.github.textpoke.elf.Symbols;
 import io.github.textpoke.x86.flow.JumpTables;
 import io.github.textpoke.x86.flow.ObjectSweep;
+import java.util.Arrays;
 
 /**
  * Who may enter a run of instructions of an object behind its first byte: the question of rule 7,
@@ -58,6 +59,7 @@ public final class Entrances {
 
   private final ElfImage image;
   private final Symbols symbols;
+  private final long[] names;
   private final long bias;
   private final RseqSections rseq;
   private final LoadedBytes loaded;
@@ -69,6 +71,7 @@ public final class Entrances {
   private Entrances(ElfImage image, Symbols symbols, long bias, RseqSections rseq) {
     this.image = image;
     this.symbols = symbols;
+    this.names = symbols.addresses().toArray();
     this.bias = bias;
     this.rseq = rseq;
     this.loaded = LoadedBytes.of(image);
@@ -173,9 +176,10 @@ public final class Entrances {
   }
 
   private void checkNames(EnteredRun run, CodeRegion function) {
-    for (Symbol symbol : symbols.startingIn(run.functionStart() + 1, run.to())) {
-      if (run.isEnteredFrom(symbol.address())) {
-        throw run.enteredAt(symbol.address(), "the symbol " + symbol.name() + " names it");
+    for (int i = firstName(run.functionStart() + 1); i < names.length && names[i] < run.to(); i++) {
+      if (run.isEnteredFrom(names[i])) {
+        Symbol symbol = symbols.startingIn(names[i], names[i] + 1).get(0);
+        throw run.enteredAt(names[i], "the symbol " + symbol.name() + " names it");
       }
     }
     if (run.isEnteredFrom(image.entry())) {
@@ -186,6 +190,12 @@ public final class Entrances {
         throw run.enteredAt(entry - bias, "it is known as an entry point");
       }
     }
+  }
+
+  /** Index of the first symbol's address from {@code address} on. */
+  private int firstName(long address) {
+    int found = Arrays.binarySearch(names, address);
+    return found >= 0 ? found : -found - 1;
   }
 
   private void checkPointers(EnteredRun run) {
