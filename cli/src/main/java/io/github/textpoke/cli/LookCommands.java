@@ -5,7 +5,10 @@ import io.github.textpoke.apply.TargetProcess;
 import io.github.textpoke.decode.CodeRegion;
 import io.github.textpoke.process.ResolvedSite;
 import io.github.textpoke.process.SiteResolver;
+import io.github.textpoke.x86.decode.TableDecoder;
 import io.github.textpoke.x86.plan.X86Planner;
+import java.nio.file.Path;
+import java.util.List;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -14,7 +17,7 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
-/** Commands that read a process and change nothing. */
+/** Commands that read a process, or files, and change nothing. */
 final class LookCommands {
   private LookCommands() {}
 
@@ -111,6 +114,38 @@ final class LookCommands {
     public void run() {
       Output.print(
           Planned.make(place, replacement, decoders), format.json, spec.commandLine().getOut());
+    }
+  }
+
+  @Command(
+      name = "survey",
+      mixinStandardHelpOptions = true,
+      description =
+          "Plan a detour of every function of ELF files, and count which can be had; no process is"
+              + " touched.")
+  static final class SurveyFiles implements Runnable {
+    @Spec
+    @SuppressWarnings("NullAway.Init") // picocli sets it
+    private CommandSpec spec;
+
+    @Parameters(
+        arity = "1..*",
+        paramLabel = "FILE",
+        description = "An executable or a shared object.")
+    private List<Path> files = List.of();
+
+    @Option(
+        names = "--require-zydis",
+        description = "Read the code with libZydis too: slow; without it our own decoder reads.")
+    private boolean requireZydis;
+
+    @Mixin private Arguments.Format format = new Arguments.Format();
+
+    @Override
+    public void run() {
+      X86Planner planner =
+          requireZydis ? X86Planner.requiringZydis() : X86Planner.with(new TableDecoder());
+      Output.print(Survey.of(files, planner), format.json, spec.commandLine().getOut());
     }
   }
 

@@ -23,6 +23,7 @@ import picocli.CommandLine.Spec;
       LookCommands.Symbols.class,
       LookCommands.Inspect.class,
       LookCommands.Plan.class,
+      LookCommands.SurveyFiles.class,
       LookCommands.Status.class,
       PatchCommands.Apply.class,
       PatchCommands.Toggle.class,

@@ -35,6 +35,8 @@ class UsageTest {
         "textpoke toggle 1 f --nop --count many",
         "textpoke toggle 1 f --nop --count 5 --interval 5",
         "textpoke toggle 1 f --nop --count 5 --interval 5h",
+        "textpoke survey",
+        "textpoke survey --json",
         "textpoke status",
         "textpoke status 1 2",
         "textpoke revert 1",
@@ -86,7 +88,9 @@ class UsageTest {
     Run run = Run.of("--help").assertDone();
 
     assertThat(run.out())
-        .contains("symbols", "inspect", "plan", "apply", "toggle", "status", "revert", "recover");
+        .contains(
+            "symbols", "inspect", "plan", "apply", "toggle", "status", "revert", "recover",
+            "survey");
     assertThat(run.out()).contains("rolled back").contains("[object:]symbol[#n][+offset]");
   }
 
