@@ -136,7 +136,8 @@ final class LookCommands {
 
     @Option(
         names = "--require-zydis",
-        description = "Read the code with libZydis too: slow; without it our own decoder reads.")
+        description =
+            "Read the code with libZydis too, and fail where it is not there; takes longer.")
     private boolean requireZydis;
 
     @Mixin private Arguments.Format format = new Arguments.Format();

@@ -11,8 +11,9 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Follows the registers through the straight code before an indirect jump, to see whether it jumps
- * through a table, and which. What it does not know makes it forget all registers, so that it never
- * takes another jump for one through a table. The forms of gcc and clang, at all levels:
+ * through a table, and which, or to a pointer in memory. What it does not know makes it forget all
+ * registers, so that it never takes another jump for one through a table. The forms of gcc and
+ * clang, at all levels:
  *
  * <pre>
  *   cmp $n, i; ja default                       or: and $n, i
@@ -42,18 +43,8 @@ final class Dispatch {
     forget();
   }
 
-  /**
-   * A table that a jump goes through.
-   *
-   * @param address of the table; 0 where it is not known, see {@link #isAddressKnown}
-   * @param isAddressKnown whether the straight code before the jump says where the table is
-   * @param isRelative entries are 4 bytes, relative to the table; else 8, absolute
-   * @param last the last index; -1 where no bound was found
-   */
-  record Table(long address, boolean isAddressKnown, boolean isRelative, int last) {}
-
-  /** The table that the indirect jump {@code index} goes through; null where it is none. */
-  static @Nullable Table of(FunctionCode function, int index) {
+  /** Where the indirect jump {@code index} takes its target from; null where that is not seen. */
+  static @Nullable Way of(FunctionCode function, int index) {
     Dispatch dispatch = new Dispatch(function);
     for (int i = function.straightStart(index, WINDOW); i < index; i++) {
       dispatch.step(i);
@@ -61,22 +52,22 @@ final class Dispatch {
     return dispatch.jump(dispatch.operands(index));
   }
 
-  private @Nullable Table jump(Operands jump) {
-    if (jump.opcode() != 0xff || jump.extension() != 4) {
+  private @Nullable Way jump(Operands jump) {
+    if (jump.opcode() != 0xff || jump.extension() != 4 || jump.narrow()) {
       return null;
     }
     Held value = jump.isMemory() ? absoluteEntry(jump) : registers[jump.rm()];
-    if (value == null) {
-      return null;
+    if (value == null || value.isPointer) {
+      return new Way.Pointer();
     }
     int last = value.index == null ? Held.NO_BOUND : value.index.bound;
     return switch (value.kind) {
-      case TARGET -> new Table(value.address, true, false, last);
+      case TARGET -> new Way.Table(value.address, true, false, last);
       case RELATIVE_TARGET -> {
         Held base = value.base;
         yield base != null && base.kind == Kind.ADDRESS
-            ? new Table(base.address, true, true, last)
-            : new Table(0, false, true, last);
+            ? new Way.Table(base.address, true, true, last)
+            : new Way.Table(0, false, true, last);
       }
       case OPAQUE, ADDRESS, SCALED, RAW_ENTRY, ENTRY -> null;
     };
@@ -262,13 +253,15 @@ final class Dispatch {
   }
 
   private Held loaded(Operands o) {
+    boolean isPointer = o.opcode() == 0x8b && o.wide();
     if (o.base() == Operands.RIP || o.narrow() || o.opcode() == 0x80) {
-      return opaque();
+      return isPointer && !o.narrow() ? Held.pointer() : opaque();
     }
     Held base = o.base() < 0 ? null : registers[o.base()];
     Held index = o.index() < 0 ? null : registers[o.index()];
     return memory.computeIfAbsent(
-        new Memory(base, index, o.scale(), o.displacement(), o.wide()), any -> opaque());
+        new Memory(base, index, o.scale(), o.displacement(), o.wide()),
+        any -> isPointer ? Held.pointer() : opaque());
   }
 
   private void arithmetic(int register, Held value) {

@@ -4,9 +4,10 @@ import io.github.textpoke.CodeBytes;
 import io.github.textpoke.decode.Decoded;
 import io.github.textpoke.elf.ElfImage;
 import io.github.textpoke.elf.LoadedBytes;
-import io.github.textpoke.x86.flow.Dispatch.Table;
+import io.github.textpoke.x86.flow.Way.Table;
 import java.util.Optional;
 import java.util.function.LongConsumer;
+import java.util.function.LongPredicate;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -37,11 +38,53 @@ public final class JumpTables {
    * @return why that is not known; empty where it is
    */
   public Optional<String> resolve(FunctionCode function, int index, LongConsumer targets) {
-    Table table = Dispatch.of(function, index);
     return Optional.ofNullable(
-        table == null
-            ? "the code before it does not show a jump table that it would go through"
-            : read(function, table, targets));
+        Dispatch.of(function, index) instanceof Table table
+            ? read(function, table, targets)
+            : "the code before it does not show a jump table that it would go through");
+  }
+
+  /**
+   * Whether the indirect jump {@code index} of {@code function} takes its target from memory, 8
+   * bytes as they stand there, as a call at the tail of a function does. Then it goes where a
+   * pointer leads that the loader or code has stored: see {@link #ownPointers}.
+   */
+  public boolean isToPointer(FunctionCode function, int index) {
+    return Dispatch.of(function, index) instanceof Way.Pointer;
+  }
+
+  /**
+   * Whether code of {@code function} can have made a pointer into the function that it jumps to
+   * later. To make one it must take an address to count from: one of its own code, or that of a
+   * table of distances in read-only bytes. Each such table is read, as long as its entries lead to
+   * code.
+   *
+   * @param isStart whether a function begins at a link-time address: to take that is no harm
+   * @param targets is called for each place that an entry of such a table leads to
+   * @return what it takes that can't be read; empty where there is nothing of the kind
+   */
+  public Optional<String> ownPointers(
+      FunctionCode function, LongPredicate isStart, LongConsumer targets) {
+    if (image.isFixed()) {
+      // There, an operand of 4 bytes may be an address.
+      return Optional.of("the object is linked for a fixed address");
+    }
+    Table anyTable = new Table(0, false, true, Held.NO_BOUND);
+    for (int i = 0; i < function.count(); i++) {
+      if (Decoded.ripWidth(function.decoded(i)) != 0) {
+        long taken = function.ripTarget(i);
+        boolean isCode = loaded.isExecutable(taken);
+        if (isCode && (function.contains(taken) || !isStart.test(taken))) {
+          return Optional.of(
+              "the instruction at 0x%x takes an address of code, 0x%x"
+                  .formatted(function.address(i), taken));
+        }
+        if (!isCode) {
+          readOne(taken, anyTable, targets);
+        }
+      }
+    }
+    return Optional.empty();
   }
 
   /**

@@ -121,6 +121,11 @@ public final class ObjectSweep {
         : Optional.of(new FunctionRange(units.start(index), units.end(index)));
   }
 
+  /** Whether a function, or part of one, begins at {@code address}. */
+  public boolean isStart(long address) {
+    return units.isStart(address);
+  }
+
   /** The first start of a function, or part of one, in {@code [from, to)}. */
   public OptionalLong startIn(long from, long to) {
     int index = units.firstFrom(from);

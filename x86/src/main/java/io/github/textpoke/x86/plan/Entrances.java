@@ -25,8 +25,9 @@ import java.util.Arrays;
  *
  * <ol>
  *   <li>the function itself, which must be decoded whole and be what the file holds: its direct
- *       branches, calls and xbegins; its indirect jumps, each through a jump table that is read;
- *       the addresses that it takes; ENDBR64 in the run; calls that return into it;
+ *       branches, calls and xbegins; its indirect jumps, each through a jump table that is read, or
+ *       to a pointer in memory that the function can't have computed; the addresses that it takes;
+ *       ENDBR64 in the run; calls that return into it;
  *   <li>the rest of the object ({@link ObjectSweep}): branches, jump tables and addresses taken
  *       that lead behind the start of the function;
  *   <li>what the loader writes: pointers to code (relocations). An object linked for a fixed
@@ -116,12 +117,12 @@ public final class Entrances {
               throw Rules.RSEQ.refusal(
                   site, run.textAt(run.from()), obstacle, "choose a site outside of it");
             });
-    OwnFunction own = new OwnFunction(run, new JumpTables(image, loaded));
+    OwnFunction own = new OwnFunction(run, new JumpTables(image, loaded), sweep::isStart);
     own.check();
     checkUnwinding(run);
     checkNames(run, function);
     checkPointers(run);
-    int outside = checkOthers(run);
+    int outside = checkOthers(run, own);
     return new Unentered(
         site, run.absoluteEnd(), run.function().count(), own.tableEntries(), outside);
   }
@@ -222,7 +223,7 @@ public final class Entrances {
   }
 
   /** The number of ways that lead into the function behind its start. */
-  private int checkOthers(EnteredRun run) {
+  private int checkOthers(EnteredRun run, OwnFunction own) {
     AddressLinks links = sweep.links();
     int outside = 0;
     for (int i = links.firstFrom(run.functionStart());
@@ -236,6 +237,7 @@ public final class Entrances {
       if (run.isEnteredFrom(links.target(i))) {
         throw run.entered(source, text(run, source), links.target(i), "from another function");
       }
+      own.checkIsNoPart(source + bias);
       // Parts of one function jump behind each other's start, by tables too.
       sweep
           .functionAt(source)

@@ -10,15 +10,24 @@ import io.github.textpoke.decode.Instruction;
 import io.github.textpoke.x86.flow.FunctionCode;
 import io.github.textpoke.x86.flow.JumpTables;
 import java.util.OptionalLong;
+import java.util.function.LongPredicate;
 
 /** What the instructions of a function itself do to a run of some of them. */
 final class OwnFunction {
   private final EnteredRun run;
   private final FunctionCode function;
   private final JumpTables tables;
+  private final LongPredicate isStart;
   private int tableEntries;
 
-  OwnFunction(EnteredRun run, JumpTables tables) {
+  /** Index of the first jump to a pointer in memory; -1 where there is none. */
+  private int pointerJump = -1;
+
+  /**
+   * @param isStart whether a function begins at a link-time address
+   */
+  OwnFunction(EnteredRun run, JumpTables tables, LongPredicate isStart) {
+    this.isStart = isStart;
     this.run = run;
     this.function = run.function();
     this.tables = tables;
@@ -99,6 +108,10 @@ final class OwnFunction {
   }
 
   private void checkIndirect(int index) {
+    if (tables.isToPointer(function, index)) {
+      checkPointers(index);
+      return;
+    }
     tables
         .resolve(
             function,
@@ -112,6 +125,53 @@ final class OwnFunction {
               throw run.unknown(
                   function.address(index), text(index), "an indirect jump: " + reason);
             });
+  }
+
+  /**
+   * A jump to a pointer in memory: a call at the tail, most often. Pointers that the loader writes,
+   * and addresses that code takes, are looked at anyway; so what is left is a pointer that this
+   * function has computed.
+   */
+  private void checkPointers(int index) {
+    if (pointerJump >= 0) {
+      return;
+    }
+    pointerJump = index;
+    tables
+        .ownPointers(
+            function,
+            isStart,
+            target -> {
+              tableEntries++;
+              checkTarget(index, target, "if it goes by a table whose address the function takes");
+            })
+        .ifPresent(
+            reason -> {
+              throw run.unknown(
+                  function.address(index),
+                  text(index),
+                  "an indirect jump to a pointer in memory, which the function may have computed: "
+                      + reason);
+            });
+  }
+
+  /**
+   * Refuses a function that jumps to a pointer in memory and that the code at {@code source} jumps
+   * into: they may be parts of one function, and one compute where the other jumps to.
+   *
+   * @param source absolute address
+   * @throws PlanRefusedException by rule 7
+   */
+  void checkIsNoPart(long source) {
+    if (pointerJump >= 0) {
+      throw run.unknown(
+          function.address(pointerJump),
+          text(pointerJump),
+          "an indirect jump to a pointer in memory, which the code at 0x%x may have computed, since it"
+                  .formatted(source)
+              + " jumps behind the start of "
+              + run.name());
+    }
   }
 
   private void checkReturn(int index) {

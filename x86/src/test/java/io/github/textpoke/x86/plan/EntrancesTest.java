@@ -9,14 +9,17 @@ import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException.PlanRefusedException;
 import io.github.textpoke.Site;
 import io.github.textpoke.decode.CodeRegion;
+import io.github.textpoke.elf.AddressLinks;
 import io.github.textpoke.elf.EhFrame;
 import io.github.textpoke.elf.ElfImage;
 import io.github.textpoke.elf.FunctionRange;
 import io.github.textpoke.elf.LandingPads;
 import io.github.textpoke.elf.LoadedBytes;
+import io.github.textpoke.elf.Relocations;
 import io.github.textpoke.elf.Symbols;
 import io.github.textpoke.x86.decode.TableDecoder;
 import io.github.textpoke.x86.flow.Compiled;
+import io.github.textpoke.x86.flow.FunctionCode;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
@@ -232,12 +235,16 @@ final class EntrancesTest {
   @ValueSource(
       strings = {
         "who: jmp *%rax",
-        "who: jmp *(%rdi)",
-        "who: jmp *(%rdi,%rax,8)",
-        "who: notrack jmp *%rax"
+        "who: notrack jmp *%rax",
+        "mov (%rdi), %eax; who: jmp *%rax",
+        "mov (%rdi), %rax; add $4, %rax; who: jmp *%rax",
+        "mov (%rdi), %rax; add %rsi, %rax; who: jmp *%rax",
+        "je 1f; mov (%rdi), %rax; 1: who: jmp *%rax",
+        "mov (%rdi), %rax; call g; who: jmp *%rax",
+        "movslq (%rdi), %rax; who: jmp *%rax"
       })
   void namesTheIndirectJumpWhoseTableIsNotFound(String jump) throws Exception {
-    assertRefusedBecauseOf(assemble("", jump, ""), "who", "jump table");
+    assertRefusedBecauseOf(assemble("", jump, "g: ret"), "who", "jump table");
   }
 
   @ParameterizedTest
@@ -265,9 +272,117 @@ final class EntrancesTest {
     }
   }
 
+  /** Calls at the tail, by pointers that are known to lead elsewhere. */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "jmp *8(%rdi)",
+        "jmp *(%rdi,%rax,8)",
+        "jmp *pointers+8(%rip)",
+        "mov 8(%rdi), %rax; pop %rbx; jmp *%rax",
+        "mov 8(%rdi), %rax; mov (%rax), %rcx; add $8, %rsp; notrack jmp *%rcx",
+        "mov pointers(%rip), %rax; jmp *%rax",
+        "lea pointers(%rip), %rax; jmp *(%rax,%rdi,8)",
+        "lea text(%rip), %rsi; jmp *8(%rdi)",
+        "lea g(%rip), %rsi; jmp *8(%rdi)"
+      })
+  void allowsAJumpToAPointerThatTheFunctionCanNotHaveComputed(String jump) throws Exception {
+    String elsewhere =
+        """
+        .type g, @function
+        g: .cfi_startproc
+          ret
+          .cfi_endproc
+        .size g, .-g
+        .section .rodata
+        text: .asciz "a text that is no table"
+        .section .data.rel.ro, "aw"
+        pointers: .quad g, site
+        """;
+    assertThat(check(assemble("", jump, elsewhere)).outside()).isZero();
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"lea pointers(%rip), %rax; jmp *(%rax,%rdi,8)", "jmp *8(%rdi)"})
+  void refusesAJumpToAPointerWhereTheLoaderWritesOneThatLeadsInside(String jump) throws Exception {
+    CodeRegion f = assemble("", jump, ".section .data.rel.ro, \"aw\"\npointers: .quad site, site2");
+    assertRefused(f, 7).satisfies(refused -> assertThat(refused.reason()).contains("a relocation"));
+  }
+
+  /** A target is computed, kept on the stack, and jumped to from there. */
+  @ParameterizedTest
+  @CsvSource({"site, true", "site1, false", "site4, false"})
+  void readsEachTableThatAPointerMayHaveBeenComputedBy(String second, boolean isAllowed)
+      throws Exception {
+    CodeRegion f =
+        assemble(
+            """
+            lea table(%%rip), %%rdx
+            movslq (%%rdx,%%rdi,4), %%rax
+            add %%rdx, %%rax
+            mov %%rax, -8(%%rsp)
+            who: jmp *-8(%%rsp)
+            9:
+            """
+                .formatted(),
+            "",
+            ".section .rodata\ntable: .long site-table, " + second + "-table, 9b-table");
+    if (isAllowed) {
+      assertThat(check(f).tableEntries()).isEqualTo(3);
+    } else {
+      assertRefusedBecauseOf(f, "who", "table whose address the function takes");
+    }
+  }
+
+  /** From there it could count, by a table in any form. */
+  @ParameterizedTest
+  @ValueSource(strings = {"f", "site", "behind", "other"})
+  void refusesAJumpToAPointerWhereTheFunctionTakesAnAddressToCountFrom(String base)
+      throws Exception {
+    CodeRegion f =
+        assemble(
+            "lea " + base + "(%rip), %rax; add (%rsi), %rax; mov %rax, (%rdi); who: jmp *(%rdi)",
+            "behind: nop",
+            """
+            .type g, @function
+            g: .cfi_startproc
+              nop
+            other: ret
+              .cfi_endproc
+            .size g, .-g
+            """);
+    assertRefusedBecauseOf(f, "who", "takes an address of code");
+  }
+
+  @Test
+  void refusesAJumpToAPointerInAPartOfAFunctionThatAnotherPartMayHaveComputed() throws Exception {
+    CodeRegion f =
+        assemble(
+            "who: jmp *(%rdi)",
+            "entered: nop",
+            """
+            .type cold, @function
+            cold: .cfi_startproc
+              jmp entered
+              .cfi_endproc
+            .size cold, .-cold
+            """);
+    assertRefusedBecauseOf(f, "who", "may have computed");
+  }
+
+  @Test
+  void refusesAJumpToAPointerWhereOperandsMayBeAddresses() throws Exception {
+    assemble("", "who: jmp *(%rdi)", "");
+    object =
+        Compiled.of(
+            directory, "f.s", Files.readString(directory.resolve("f.s")), "-no-pie -static");
+    assertThat(object.image().isFixed()).isTrue();
+    assertRefusedBecauseOf(object.function("f", BIAS), "who", "linked for a fixed address");
+  }
+
   @ParameterizedTest
   @ValueSource(strings = {"-O0", "-O2", "-O3"})
-  void refusesComputedGotos(String level) throws Exception {
+  void goesByTheLoadersPointersWhereLabelsAreValues(String level) throws Exception {
     object =
         Compiled.of(
             directory,
@@ -276,6 +391,45 @@ final class EntrancesTest {
             int next(int i, int y) {
               static const void *const table[] = {&&a, &&b, &&c};
               goto *table[i];
+            a: return y + 1;
+            b: return y * 5;
+            c: return y - 7;
+            }
+            """,
+            level + " -fPIC -shared");
+    CodeRegion next = object.function("next", BIAS);
+    AddressLinks labels = Relocations.pointersToCode(object.image());
+    FunctionCode code = new FunctionCode(new TableDecoder(), next);
+    Entrances entrances = entrances();
+    int refused = 0;
+    for (int i = 0; i < code.count() && code.address(i) + JUMP <= next.end(); i++) {
+      try {
+        Entrances.Unentered proof =
+            entrances.check(new TableDecoder(), next, code.address(i), JUMP);
+        for (int label = 0; label < labels.size(); label++) {
+          long target = labels.target(label) + BIAS;
+          assertThat(target <= proof.from() || target >= proof.to()).isTrue();
+        }
+      } catch (PlanRefusedException refusal) {
+        refused++;
+      }
+    }
+    assertThat(labels.size()).isGreaterThanOrEqualTo(3);
+    assertThat(refused).isPositive();
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"-O0", "-O2", "-O3"})
+  void refusesGotosThatAreComputedFromALabel(String level) throws Exception {
+    object =
+        Compiled.of(
+            directory,
+            "distances.c",
+            """
+            int next(int i, int y) {
+              static const int distances[] = {&&a - &&a, &&b - &&a, &&c - &&a};
+              void *where = &&a + distances[i];
+              goto *where;
             a: return y + 1;
             b: return y * 5;
             c: return y - 7;
