@@ -1,5 +1,6 @@
 package io.github.textpoke.elf;
 
+import com.google.common.collect.ImmutableList;
 import com.google.common.collect.ImmutableSet;
 import io.github.textpoke.PatchException.BadObjectException;
 
@@ -21,6 +22,9 @@ public final class Relocations {
   private static final int DT_RELR = 36;
   private static final int RELA_SIZE = 24;
   private static final int SYMBOL_SIZE = 24;
+
+  /** R_X86_64_IRELATIVE. */
+  private static final int IRELATIVE = 37;
 
   /** R_X86_64_DTPMOD64, DTPOFF64, TPOFF64, TPOFF32, TLSDESC: no addresses. */
   private static final ImmutableSet<Integer> THREAD_LOCAL = ImmutableSet.of(16, 17, 18, 23, 36);
@@ -48,6 +52,34 @@ public final class Relocations {
     relocations.readRela(DT_JMPREL, DT_PLTRELSZ);
     relocations.readRelr();
     return relocations.links.build();
+  }
+
+  /**
+   * Where the object keeps what a resolver of an IFUNC has chosen: the link-time addresses of the
+   * pointers that the loader has set to what it returned (R_X86_64_IRELATIVE).
+   *
+   * @param resolver link-time address
+   * @throws BadObjectException as {@link #pointersToCode}
+   */
+  public static ImmutableList<Long> resolvedBy(ElfImage image, long resolver) {
+    Relocations relocations = new Relocations(image);
+    ImmutableList.Builder<Long> places = ImmutableList.builder();
+    relocations.readResolved(DT_RELA, DT_RELASZ, resolver, places);
+    relocations.readResolved(DT_JMPREL, DT_PLTRELSZ, resolver, places);
+    return places.build();
+  }
+
+  private void readResolved(
+      int addressTag, int sizeTag, long resolver, ImmutableList.Builder<Long> places) {
+    if (image.dynamic(addressTag).isEmpty()) {
+      return;
+    }
+    ElfBytes table = table(addressTag, sizeTag);
+    for (long at = 0; at + RELA_SIZE <= table.size(); at += RELA_SIZE) {
+      if ((int) table.u64(at + 8) == IRELATIVE && table.u64(at + 16) == resolver) {
+        places.add(table.u64(at));
+      }
+    }
   }
 
   /** The link-time address of the first byte that is loaded; 0 if nothing is. */

@@ -8,11 +8,15 @@ import io.github.textpoke.PatchException.NoSuchSymbolException;
 import io.github.textpoke.PatchException.PlanRefusedException;
 import io.github.textpoke.PatchException.UnwritableMappingException;
 import io.github.textpoke.decode.CodeRegion;
+import io.github.textpoke.elf.Relocations;
 import io.github.textpoke.elf.Segment;
+import io.github.textpoke.elf.Symbol;
 import io.github.textpoke.process.RegionReader.Function;
 import io.github.textpoke.process.SiteName.Address;
 import io.github.textpoke.process.SiteName.InFunction;
 import io.github.textpoke.process.SymbolLookup.Candidate;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
@@ -30,6 +34,7 @@ public final class SiteResolver {
   private static final Path DEBUG_ROOT = Path.of("/usr/lib/debug");
 
   private final MemoryMap map;
+  private final MemoryReader memory;
   private final LoadedObjects objects;
   private final SymbolLookup lookup;
   private final RegionReader regions;
@@ -47,6 +52,7 @@ public final class SiteResolver {
    */
   public SiteResolver(int pid, MemoryMap map, MemoryReader memory, Path debugRoot) {
     this.map = map;
+    this.memory = memory;
     this.objects = new LoadedObjects(map, memory, new ObjectFiles(pid, debugRoot));
     this.lookup = new SymbolLookup(objects);
     this.regions = new RegionReader(map, memory, objects);
@@ -55,12 +61,13 @@ public final class SiteResolver {
   /**
    * The site's address and the function that holds it, read now. A symbol without object is
    * searched in all objects; one that is defined at several addresses is ambiguous, but of several
-   * versions of a symbol the default one is meant.
+   * versions of a symbol the default one is meant. An IFUNC stands for the implementation that the
+   * loader has chosen.
    *
    * @throws NoSuchSymbolException if no function has that name
    * @throws AmbiguousSymbolException if several have
-   * @throws PlanRefusedException if the symbol is an IFUNC (rule 20), or no function start is known
-   *     at or before an address (rule 1)
+   * @throws PlanRefusedException if the symbol is an IFUNC and it is not known what the loader has
+   *     chosen (rule 20), or no function start is known at or before an address (rule 1)
    * @throws BadSiteException if the offset lies outside of the function
    * @throws BadObjectException if an object that must be searched can't be read, or its file is not
    *     the one that is mapped
@@ -69,8 +76,13 @@ public final class SiteResolver {
   public ResolvedSite resolve(SiteName name) {
     if (name instanceof InFunction inFunction) {
       Candidate candidate = lookup.find(inFunction);
-      CodeRegion code = regions.read(regions.functionOf(candidate.object(), candidate.symbol()));
-      long address = candidate.address() + inFunction.offset();
+      boolean isIfunc = candidate.symbol().kind() == Symbol.Kind.IFUNC;
+      CodeRegion code =
+          isIfunc
+              ? codeAt(implementation(candidate))
+              : regions.read(regions.functionOf(candidate.object(), candidate.symbol()));
+      long start = isIfunc ? code.address() : candidate.address();
+      long address = start + inFunction.offset();
       if (!code.contains(address)) {
         throw new BadSiteException(
             name.toString(), "the function has only " + code.bytes().length() + " bytes");
@@ -79,6 +91,25 @@ public final class SiteResolver {
     }
     long address = ((Address) name).address();
     return new ResolvedSite(name, address, codeAt(address));
+  }
+
+  /**
+   * What the loader has chosen for an IFUNC, where its object keeps that for its own use: the
+   * resolver depends on the processor alone, so others were given the same.
+   */
+  private long implementation(Candidate ifunc) {
+    for (long place : Relocations.resolvedBy(ifunc.object().image(), ifunc.symbol().address())) {
+      long chosen =
+          ByteBuffer.wrap(memory.read(place + ifunc.object().bias(), Long.BYTES).toByteArray())
+              .order(ByteOrder.LITTLE_ENDIAN)
+              .getLong();
+      long linked = chosen - ifunc.object().bias();
+      // Before the loader has come to it, it holds the resolver's own address or a link-time one.
+      if (linked != ifunc.symbol().address() && ifunc.object().image().isExecutable(linked)) {
+        return chosen;
+      }
+    }
+    throw SymbolLookup.ifunc(ifunc);
   }
 
   /**

@@ -59,9 +59,6 @@ final class SymbolLookup {
     if (candidates.stream().anyMatch(candidate -> candidate.address() != first.address())) {
       throw new AmbiguousSymbolException(name.toString(), distinctNames(candidates));
     }
-    if (first.symbol().kind() == Kind.IFUNC) {
-      throw ifunc(first);
-    }
     return first;
   }
 
@@ -110,7 +107,8 @@ final class SymbolLookup {
             .toList();
   }
 
-  private static PlanRefusedException ifunc(Candidate candidate) {
+  /** Why an IFUNC whose implementation is not known is no function. */
+  static PlanRefusedException ifunc(Candidate candidate) {
     String name = candidate.symbol().name();
     String implementations =
         candidate.object().symbols().all().stream()

@@ -37,6 +37,9 @@ final class CompiledTargetTest {
       static int __chosen_fast(void) { return 2; }
       static void *resolve_chosen(void) { return (void *) __chosen_fast; }
       int chosen(void) __attribute__((ifunc("resolve_chosen")));
+      static int __unused_fast(void) { return 3; }
+      static void *resolve_unused(void) { return (void *) __unused_fast; }
+      int unused(void) __attribute__((ifunc("resolve_unused")));
       __attribute__((noinline, aligned(64))) int lonely(void) { return 7; }
       __asm__(".text\\n.globl label\\nlabel: nop\\nret\\n");
       int (*volatile pointers[])(void) = {same, one, __chosen_fast};
@@ -205,11 +208,18 @@ final class CompiledTargetTest {
   }
 
   @Test
-  void namesTheImplementationsOfAnIfunc() throws Exception {
+  void anIfuncThatTheObjectCallsStandsForItsImplementation() throws Exception {
+    Target target = ready(start(build()));
+    assertThat(target.resolve("target:chosen").address()).isEqualTo(target.addresses().get("fast"));
+  }
+
+  @Test
+  void namesTheImplementationsOfAnIfuncOfWhichNobodyKeepsWhatWasChosen() throws Exception {
     Target target = ready(start(build()));
     PlanRefusedException refused =
-        catchThrowableOfType(PlanRefusedException.class, () -> target.resolve("target:chosen"));
-    assertThat(refused).hasMessageContaining("IFUNC").hasMessageContaining("target:__chosen_fast");
+        catchThrowableOfType(PlanRefusedException.class, () -> target.resolve("target:unused"));
+    assertThat(refused.rule()).isEqualTo(20);
+    assertThat(refused).hasMessageContaining("IFUNC").hasMessageContaining("target:__unused_fast");
     assertThat(target.resolve("target:__chosen_fast").address())
         .isEqualTo(target.addresses().get("fast"));
   }

@@ -149,12 +149,12 @@ final class SiteResolverTest {
   }
 
   @Test
-  void saysThatAnIfuncIsOneAndWhatToNameInstead() {
-    PlanRefusedException refused =
-        catchThrowableOfType(PlanRefusedException.class, () -> resolve("libc:memcpy"));
-    assertThat(refused.rule()).isEqualTo(20);
-    assertThat(refused).hasMessageContaining("IFUNC").hasMessageContaining("resolver");
-    assertThat(refused.remedy()).contains("name the implementation");
+  void anIfuncStandsForWhatTheLoaderHasChosen() {
+    ResolvedSite chosen = resolve("libc:memcpy");
+    assertThat(chosen.address()).isEqualTo(chosen.code().address());
+    assertThat(chosen.address()).isNotEqualTo(resolve("libc:strlen").address());
+    // Every processor of these has one of its own.
+    assertThat(resolve("libc:memmove").address()).isEqualTo(chosen.address());
   }
 
   @Test

@@ -115,6 +115,9 @@ public final class Detours {
   Detour apply(String site, Entry entry, Destination destination, String label) {
     X86Planner knowing =
         planner.withRseq(RseqSections.of(entry.object().image(), entry.object().bias()));
+    if (process.hasShadowStacks()) {
+      knowing = knowing.withShadowStacks();
+    }
     DetourPatch detour = new DetourPatch(process.pid(), knowing, entry(site), destination);
     Patch patch = process.apply(detour, label);
     return new Detour(patch, detour.original());

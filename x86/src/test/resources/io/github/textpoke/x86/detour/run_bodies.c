@@ -61,7 +61,8 @@ struct machine {
 };
 
 __thread struct machine machine;
-__thread int errno_here;
+// The second is nobody's: it keeps what it has.
+__thread int errno_here[2];
 struct timespec now;
 uint64_t clock_answer, strange_calls;
 
@@ -467,11 +468,11 @@ static pthread_barrier_t both;
 
 static void *wait_with_errno(void *argument) {
   int *seen = argument;
-  errno = errno_here = seen[0];
+  errno = errno_here[0] = errno_here[1] = seen[0];
   pthread_barrier_wait(&both);
   pthread_barrier_wait(&both);
   seen[0] = errno;
-  seen[1] = errno_here;
+  seen[1] = errno_here[0];
   return NULL;
 }
 
@@ -482,12 +483,13 @@ static void errno_of_two(int before) {
   check(pthread_create(&other, NULL, wait_with_errno, seen) == 0, "pthread_create");
   pthread_barrier_wait(&both);
   machine.after = (uint64_t)original_of_calls;
-  errno = errno_here = before;
+  errno = errno_here[0] = errno_here[1] = before;
   function();
   int mine = errno;
   pthread_barrier_wait(&both);
   check(pthread_join(other, NULL) == 0, "pthread_join");
-  printf("%d %d %d %d\n", mine, errno_here, seen[0], seen[1]);
+  check(errno_here[1] == before, "what stands beside errno was written");
+  printf("%d %d %d %d\n", mine, errno_here[0], seen[0], seen[1]);
 }
 
 static void bytes(const char *hex, unsigned char *to) {
