@@ -41,6 +41,7 @@ for program in blockers single_epoll storm forker seccomp jobs signals shared_te
   compile $program site.c site.S -Wl,--section-start=fixture_repl=0x11234000
 done
 compile displaced -Wl,--section-start=fixture_repl=0x11234000
+compile busy
 compile plain
 compile syncer
 compile ptrace_probe

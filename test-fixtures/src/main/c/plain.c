@@ -2,9 +2,11 @@
  * plain: workers that call an ordinary C function, whose first bytes hold several instructions, and
  * what it may be replaced by.
  *
- *   --threads N   workers (default 2)
+ *   --threads N      workers (default 2)
+ *   --function NAME  which they call: plain (default), or entered
  *
  *   plain         x + 1, with calls, a frame and memory of its own
+ *   entered       x + 1; another function jumps behind its first instruction, of three bytes
  *   repl_2, repl_3, repl_4   x + 2, x + 3, x + 4
  *   around        10 more than what the function at the address of the command "original ADDRESS"
  *                 returns
@@ -41,6 +43,30 @@ __attribute__((noinline)) long plain(long x) {
 
 typedef long function(long);
 
+/* As hand-written functions of the C library do. NOPs are between them. */
+extern function entered, enterer;
+__asm__(
+    ".pushsection .text\n"
+    ".balign 64\n"
+    ".globl enterer\n"
+    ".type enterer, @function\n"
+    "enterer:\n"
+    "  lea 5(%rdi), %rax\n"
+    "  jmp .Linside\n"
+    ".size enterer, . - enterer\n"
+    ".balign 64\n"
+    ".globl entered\n"
+    ".type entered, @function\n"
+    "entered:\n"
+    "  mov %rdi, %rax\n"
+    ".Linside:\n"
+    "  add $1, %rax\n"
+    "  ret\n"
+    ".size entered, . - entered\n"
+    ".balign 64\n"
+    ".popsection");
+
+static function *volatile called;
 static function *volatile original;
 
 __attribute__((noinline)) long repl_2(long x) { return x + 2; }
@@ -50,9 +76,9 @@ __attribute__((noinline)) long around(long x) { return original(x) + 10; }
 
 static void *work(void *argument) {
   struct worker *self = argument;
-  function *volatile entry = plain;
   for (long x = 0;; x++) {
-    unsigned long more = entry(x) - x;
+    unsigned long more = called(x) - x;
+    if (called == entered && enterer(x) != x + 6) (*self->wrong)++;
     (*(more > 0 && more < RESULTS ? self->results[more] : self->wrong))++;
     (*self->calls)++;
   }
@@ -67,8 +93,12 @@ static void command(const char *line) {
 int main(int argc, char **argv) {
   fixture_init(argc, argv);
   long threads = option_number("--threads", 2);
+  const char *name = option_text("--function", "plain");
   options_done();
+  called = strcmp(name, "plain") == 0 ? plain : strcmp(name, "entered") == 0 ? entered : NULL;
+  if (called == NULL) fail("no function '%s'", name);
   publish("plain", plain);
+  publish("entered", entered);
   publish("repl_2", repl_2);
   publish("repl_3", repl_3);
   publish("repl_4", repl_4);

@@ -259,8 +259,11 @@ public final class TargetProcess implements AutoCloseable {
     return made;
   }
 
-  /** The plans whose new bytes stand, or may; the oldest first. */
-  private ImmutableList<PatchPlan> standing() {
+  /**
+   * The plans whose new bytes stand, or may; the oldest first. Of a patch that was reverted under
+   * another one they do.
+   */
+  public synchronized ImmutableList<PatchPlan> standing() {
     return Stream.concat(
             ledger.contents().entries().stream()
                 .filter(entry -> entry.progress().state() != Progress.State.RETIRED)

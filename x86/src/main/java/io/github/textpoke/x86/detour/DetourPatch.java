@@ -1,10 +1,14 @@
 package io.github.textpoke.x86.detour;
 
+import com.google.common.collect.ImmutableList;
 import io.github.textpoke.CodeBytes;
+import io.github.textpoke.PatchException.PlanRefusedException;
 import io.github.textpoke.apply.CodePatch;
+import io.github.textpoke.decode.CodeRegion;
 import io.github.textpoke.plan.PatchPlan;
 import io.github.textpoke.process.TargetClock;
 import io.github.textpoke.x86.encode.Assembly;
+import io.github.textpoke.x86.plan.DisplacingPlan;
 import io.github.textpoke.x86.plan.X86Planner;
 import io.github.textpoke.x86.relocate.OutOfLineCopy;
 import java.time.Duration;
@@ -62,17 +66,17 @@ final class DetourPatch implements CodePatch {
   public Made make(long code, long data) {
     CodeBytes copy;
     PatchPlan plan;
-    if (entry.jumpsTo().isPresent()) {
+    if (entry.jump().isPresent()) {
       copy = CodeBytes.EMPTY;
-      original = entry.jumpsTo().getAsLong();
+      original = entry.jumpsTo();
       // The first detour has proved that nobody enters what its jump stands for.
-      plan = planner.replace(entry.jump(), entry.site(), Assembly.jmp(code));
+      CodeRegion jump = entry.jump().orElseThrow();
+      plan = planner.replace(jump, jump.address(), Assembly.jmp(code));
     } else {
-      var displacing =
-          planner.displace(entry.code(), entry.site(), code, code + COPY, entry.entrances());
-      copy = displacing.copy().bytes();
+      Displaced displaced = displace(code);
+      copy = displaced.copy;
       original = code + COPY;
-      plan = displacing.plan();
+      plan = displaced.plan;
     }
     CodeBytes body = CodeBytes.EMPTY;
     CodeBytes values = CodeBytes.EMPTY;
@@ -93,6 +97,33 @@ final class DetourPatch implements CodePatch {
       all = all.concat(CodeBytes.filled(BODY - all.length(), X86Planner.INT3)).concat(body);
     }
     return new Made(plan, bypass(code, stub), all, values);
+  }
+
+  /** What leads to the entry stub, and what it displaces. */
+  private record Displaced(PatchPlan plan, CodeBytes copy) {}
+
+  private Displaced displace(long code) {
+    try {
+      return displaceBy(code, code);
+    } catch (PlanRefusedException refused) {
+      for (CodeRegion island : entry.islands()) {
+        try {
+          Displaced displaced = displaceBy(island.address(), code);
+          PatchPlan toStub = planner.replace(island, island.address(), Assembly.jmp(code));
+          return new Displaced(
+              planner.batch(ImmutableList.of(toStub, displaced.plan)), displaced.copy);
+        } catch (PlanRefusedException noIsland) {
+          refused.addSuppressed(noIsland);
+        }
+      }
+      throw refused;
+    }
+  }
+
+  private Displaced displaceBy(long target, long code) {
+    DisplacingPlan made =
+        planner.displace(entry.code(), entry.site(), target, code + COPY, entry.entrances());
+    return new Displaced(made.plan(), made.copy().bytes());
   }
 
   /** The time of an override begins now. */

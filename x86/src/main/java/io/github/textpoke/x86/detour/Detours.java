@@ -1,5 +1,7 @@
 package io.github.textpoke.x86.detour;
 
+import com.google.common.collect.ImmutableList;
+import com.google.common.collect.ImmutableSet;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException;
 import io.github.textpoke.PatchException.BadSiteException;
@@ -7,13 +9,15 @@ import io.github.textpoke.apply.Patch;
 import io.github.textpoke.apply.TargetProcess;
 import io.github.textpoke.decode.CodeRegion;
 import io.github.textpoke.elf.ElfImage;
+import io.github.textpoke.plan.Poke;
 import io.github.textpoke.process.ImageInMemory;
+import io.github.textpoke.process.ProcMemReader;
 import io.github.textpoke.x86.plan.Entrances;
 import io.github.textpoke.x86.plan.RseqSections;
 import io.github.textpoke.x86.plan.X86Planner;
 import java.util.HashMap;
 import java.util.Map;
-import java.util.OptionalLong;
+import java.util.Optional;
 
 /**
  * Makes detours in one process:
@@ -30,6 +34,8 @@ public final class Detours {
   private static final CodeBytes ENDBR64 = CodeBytes.ofHex("f30f1efa");
 
   private static final int JUMP_OPCODE = 0xe9;
+  private static final int SHORT_JUMP_OPCODE = 0xeb;
+  private static final int SHORT_JUMP_LENGTH = 2;
 
   private final TargetProcess process;
   private final X86Planner planner;
@@ -76,14 +82,31 @@ public final class Detours {
           site, "a detour stands at a function's entry, that of " + code.name());
     }
     ImageInMemory object = process.resolver().objectAt(code.address());
+    Entrances ways =
+        entrances.computeIfAbsent(
+            object.image(), image -> Entrances.of(image, object.symbols(), object.bias()));
     long first = code.address() + (startsWith(code, ENDBR64) ? ENDBR64.length() : 0);
     return new Entry(
         code,
         first,
         object,
-        entrances.computeIfAbsent(
-            object.image(), image -> Entrances.of(image, object.symbols(), object.bias())),
+        ways,
+        untouched(ways.islands(planner.decoder(), code, first)),
         jumpOfOurs(code, first));
+  }
+
+  /** Those that stand in memory as in the file. */
+  private ImmutableList<CodeRegion> untouched(ImmutableList<CodeRegion> islands) {
+    if (islands.isEmpty()) {
+      return islands;
+    }
+    try (ProcMemReader memory = new ProcMemReader(process.pid())) {
+      return islands.stream()
+          .filter(
+              island ->
+                  memory.read(island.address(), island.bytes().length()).equals(island.bytes()))
+          .collect(ImmutableList.toImmutableList());
+    }
   }
 
   private static boolean startsWith(CodeRegion code, CodeBytes bytes) {
@@ -91,20 +114,37 @@ public final class Detours {
         && code.bytes().slice(0, bytes.length()).equals(bytes);
   }
 
-  /** Where a jump that a patch of ours has put there leads. */
-  private static OptionalLong jumpOfOurs(CodeRegion code, long site) {
-    boolean isOurs = code.originals().stream().anyMatch(patched -> patched.address() == site);
-    int at = (int) (site - code.address());
-    if (!isOurs
-        || code.bytes().length() < at + Entry.JUMP_LENGTH
-        || code.bytes().at(at) != JUMP_OPCODE) {
-      return OptionalLong.empty();
-    }
-    int displacement = 0;
-    for (int i = Entry.JUMP_LENGTH - 1; i > 0; i--) {
-      displacement = displacement << 8 | code.bytes().at(at + i);
-    }
-    return OptionalLong.of(site + Entry.JUMP_LENGTH + displacement);
+  /** The jump of five bytes that a patch of ours has put there, or that a short one leads to. */
+  private Optional<CodeRegion> jumpOfOurs(CodeRegion code, long site) {
+    return newest(site)
+        .flatMap(
+            bytes ->
+                bytes.at(0) == SHORT_JUMP_OPCODE
+                    ? jump(code, site + SHORT_JUMP_LENGTH + (byte) bytes.at(1))
+                    : jump(code, site));
+  }
+
+  private Optional<CodeRegion> jump(CodeRegion code, long at) {
+    return newest(at)
+        .filter(bytes -> bytes.at(0) == JUMP_OPCODE && bytes.length() >= Entry.JUMP_LENGTH)
+        .map(
+            bytes ->
+                new CodeRegion(
+                    "the detour of " + code.name(),
+                    at,
+                    bytes.slice(0, Entry.JUMP_LENGTH),
+                    ImmutableSet.of(),
+                    ImmutableList.of(),
+                    code.backing()));
+  }
+
+  /** What the newest patch of ours has put at an address. */
+  private Optional<CodeBytes> newest(long address) {
+    return process.standing().reverse().stream()
+        .flatMap(plan -> plan.pokes().stream())
+        .filter(poke -> poke.address() == address)
+        .map(Poke::replacement)
+        .findFirst();
   }
 
   /** Where the target's threads find their errno. */

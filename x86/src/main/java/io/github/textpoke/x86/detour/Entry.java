@@ -1,11 +1,12 @@
 package io.github.textpoke.x86.detour;
 
+import static com.google.common.base.Preconditions.checkState;
+
 import com.google.common.collect.ImmutableList;
-import com.google.common.collect.ImmutableSet;
 import io.github.textpoke.decode.CodeRegion;
 import io.github.textpoke.process.ImageInMemory;
 import io.github.textpoke.x86.plan.Entrances;
-import java.util.OptionalLong;
+import java.util.Optional;
 
 /**
  * A function's entry, as it stands now.
@@ -14,22 +15,32 @@ import java.util.OptionalLong;
  * @param site absolute address of the first instruction that a detour may displace
  * @param object that holds the function
  * @param entrances of that object
- * @param jumpsTo where a jump of a patch of ours leads that stands at the site; empty: none does
+ * @param islands NOPs nearby that a short jump reaches and nobody runs
+ * @param jump the jump of five bytes of a patch of ours through which all calls go, at the site or
+ *     at an island; empty: there is none
  */
 record Entry(
-    CodeRegion code, long site, ImageInMemory object, Entrances entrances, OptionalLong jumpsTo) {
+    CodeRegion code,
+    long site,
+    ImageInMemory object,
+    Entrances entrances,
+    ImmutableList<CodeRegion> islands,
+    Optional<CodeRegion> jump) {
   /** Bytes of a jump that reaches 2 GiB. */
   static final int JUMP_LENGTH = 5;
 
-  /** The jump of ours alone. */
-  CodeRegion jump() {
-    int at = (int) (site - code.address());
-    return new CodeRegion(
-        code.name(),
-        site,
-        code.bytes().slice(at, at + JUMP_LENGTH),
-        ImmutableSet.of(),
-        ImmutableList.of(),
-        code.backing());
+  /**
+   * Absolute, where {@link #jump} leads.
+   *
+   * @throws IllegalStateException if there is none
+   */
+  long jumpsTo() {
+    checkState(jump.isPresent(), "no jump of ours at the entry of %s", code.name());
+    CodeRegion region = jump.get();
+    int displacement = 0;
+    for (int i = JUMP_LENGTH - 1; i > 0; i--) {
+      displacement = displacement << 8 | region.bytes().at(i);
+    }
+    return region.address() + JUMP_LENGTH + displacement;
   }
 }

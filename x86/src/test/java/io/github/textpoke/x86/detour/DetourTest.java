@@ -139,6 +139,32 @@ class DetourTest {
     }
   }
 
+  @ParameterizedTest
+  @ValueSource(ints = {0, 1, 2, 3, 4, 5})
+  void whereOthersJumpBehindTheFirstInstructionTheWayLeadsOverAnIsland(int order) {
+    List<Integer> reverted =
+        new ArrayList<>(Collections2.permutations(ImmutableList.of(0, 1, 2))).get(order);
+    try (PlainProgram program = new PlainProgram(4, "entered");
+        TargetProcess process = TargetProcess.attach(program.pid())) {
+      program.assertResult(1);
+      Detours detours = Detours.in(process);
+      List<Detour> chain = new ArrayList<>();
+      List<Integer> standing = new ArrayList<>();
+      for (int more = 2; more <= 4; more++) {
+        chain.add(detours.at("plain:entered").to(program.address("repl_" + more)));
+        standing.add(more);
+        program.assertResult(more);
+      }
+      assertThat(chain.get(0).patch().plan().pokes()).hasSize(2);
+      for (int index : reverted) {
+        chain.get(index).revert();
+        standing.remove((Integer) (index + 2));
+        program.assertResult(standing.isEmpty() ? 1 : standing.get(standing.size() - 1));
+      }
+      program.assertRight();
+    }
+  }
+
   @Test
   void aDetourStandsAtAnEntry() {
     try (PlainProgram program = new PlainProgram(1);

@@ -13,8 +13,16 @@ final class PlainProgram implements AutoCloseable {
   final Fixture fixture;
 
   PlainProgram(int workers) {
+    this(workers, "plain");
+  }
+
+  /**
+   * @param function that the workers call
+   */
+  PlainProgram(int workers, String function) {
     this.workers = workers;
-    this.fixture = Fixture.start("plain", "--threads", Integer.toString(workers));
+    this.fixture =
+        Fixture.start("plain", "--threads", Integer.toString(workers), "--function", function);
   }
 
   int pid() {
