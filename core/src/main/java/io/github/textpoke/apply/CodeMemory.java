@@ -4,6 +4,7 @@ import static com.google.common.base.Preconditions.checkState;
 
 import com.google.common.collect.ImmutableList;
 import com.google.common.collect.ImmutableSet;
+import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException.NoRoomException;
 import io.github.textpoke.apply.CodePatch.Made;
 import io.github.textpoke.ledger.DetourNote;
@@ -145,8 +146,8 @@ final class CodeMemory {
         long at = memory.get(0).start();
         if (reaches(at, patch)) {
           Made made = patch.make(at, 0);
-          if (made.plan().equals(entry.plan())
-              && made.code().equals(ledger.read(at, made.code().length()))) {
+          CodeBytes found = ledger.read(at, made.code().length());
+          if (found != null && found.equals(made.code()) && made.plan().equals(entry.plan())) {
             return Optional.of(new Placed(made, new DetourNote(made.bypass(), memory), entry));
           }
         }

@@ -33,6 +33,10 @@ public final class DetourSite {
    *     __errno_location}, of a duration if the target's clock can't be read
    */
   public Detour returning(ReturnOverride override) {
+    if (override.errno().isPresent() || override.duration().isPresent()) {
+      // The body saves the vector registers by it.
+      Processor.require("xsave", "an override with errno or a duration");
+    }
     long errnoLocation = override.errno().isPresent() ? detours.errnoLocation() : 0;
     return detours.apply(
         site,
