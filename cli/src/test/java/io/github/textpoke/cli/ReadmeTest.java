@@ -46,8 +46,8 @@ class ReadmeTest {
   }
 
   @Test
-  void thereAreTwoExamples() throws IOException {
-    assertThat(examples()).hasSize(2);
+  void thereAreThreeExamples() throws IOException {
+    assertThat(examples()).hasSize(3);
   }
 
   @Test
@@ -65,6 +65,19 @@ class ReadmeTest {
   @Test
   void theSecondExampleAssertsOnAPlan() throws Exception {
     assertThat(run(examples().get(1))).contains("step", "core sync", "0x1001");
+  }
+
+  @Test
+  void theThirdExampleMakesAFunctionFailAndTakesItBack() throws Exception {
+    try (Fixture syncer = Fixture.start("syncer")) {
+      String printed = run(examples().get(2), Integer.toString(syncer.pid()));
+
+      assertThat(printed).startsWith("the original write is at 0x");
+      syncer.assertHealthy();
+      assertThat(syncer.counter("wrong_0")).isZero();
+      assertThat(Run.of("revert", syncer.pid(), "--all").assertDone().out())
+          .contains("0 patches reverted");
+    }
   }
 
   private static String readme() throws IOException {

@@ -165,7 +165,7 @@ public enum Rules {
       "An out-of-line copy lies within 2 GiB of the site and outside of the function, and is never"
           + " freed without proof that no thread is in it.",
       "uprobes.c, nop5",
-      "X86Planner; who writes the copy keeps it"),
+      "X86Planner; CodeMemory, by the ledger"),
   /** Undo. */
   UNDO(
       23,
