@@ -2,6 +2,7 @@ package io.github.textpoke.x86.flow;
 
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.decode.Decoded;
+import io.github.textpoke.decode.Flow;
 import io.github.textpoke.elf.ElfImage;
 import io.github.textpoke.elf.LoadedBytes;
 import io.github.textpoke.x86.flow.Way.Table;
@@ -55,9 +56,9 @@ public final class JumpTables {
 
   /**
    * Whether code of {@code function} can have made a pointer into the function that it jumps to
-   * later. To make one it must take an address to count from: one of its own code, or that of a
-   * table of distances in read-only bytes. Each such table is read, as long as its entries lead to
-   * code.
+   * later. To make one it must have an address to count from: one of its own code, which it takes
+   * or has pushed by a call into itself, or that of a table of distances in read-only bytes. Each
+   * such table is read, as long as its entries lead to code.
    *
    * @param isStart whether a function begins at a link-time address: to take that is no harm
    * @param targets is called for each place that an entry of such a table leads to
@@ -71,6 +72,11 @@ public final class JumpTables {
     }
     Table anyTable = new Table(0, false, true, Held.NO_BOUND);
     for (int i = 0; i < function.count(); i++) {
+      if (isCallInside(function, i)) {
+        return Optional.of(
+            "the instruction at 0x%x calls into the function, which stores an address of code"
+                .formatted(function.address(i)));
+      }
       if (Decoded.ripWidth(function.decoded(i)) != 0) {
         long taken = function.ripTarget(i);
         boolean isCode = loaded.isExecutable(taken);
@@ -97,6 +103,13 @@ public final class JumpTables {
         .filter(code -> code.length() >= 7 && code.at(0) == 0xe8)
         .filter(code -> code.at(5) == 0xf3 && code.at(6) == 0x90)
         .isPresent();
+  }
+
+  /** Whether it calls the function's own code; a recursion calls its start, and returns. */
+  private static boolean isCallInside(FunctionCode function, int index) {
+    return Decoded.flow(function.decoded(index)) == Flow.CALL
+        && function.contains(function.branchTarget(index))
+        && function.branchTarget(index) != function.address(0);
   }
 
   private @Nullable String read(FunctionCode function, Table table, LongConsumer targets) {

@@ -355,6 +355,13 @@ final class EntrancesTest {
   }
 
   @Test
+  void refusesAJumpToAPointerWhereACallPushesAnAddressToCountFrom() throws Exception {
+    String count = "1: pop %rax; add (%rsi), %rax; mov %rax, (%rdi); who: jmp *(%rdi)";
+    assertRefusedBecauseOf(assemble("call 1f; " + count, "", ""), "who", "stores an address");
+    assertThat(check(assemble("call f; " + count, "", "")).outside()).isZero();
+  }
+
+  @Test
   void refusesAJumpToAPointerInAPartOfAFunctionThatAnotherPartMayHaveComputed() throws Exception {
     CodeRegion f =
         assemble(
