@@ -32,7 +32,11 @@ final class HostileObjectTest {
       symbols.functionsAt(image.entry());
       symbols.startingIn(0, image.entry());
       symbols.functionRanges();
+      symbols.addresses();
+      symbols.codeAddresses();
       EhFrame.of(image).rangeAt(image.entry());
+      EhFrame.of(image).endingIn(0, image.entry());
+      Functions.of(image, symbols, EhFrame.of(image));
       LandingPads.of(image).firstIn(0, image.entry());
       Relocations.pointersToCode(image);
       LoadedBytes loaded = LoadedBytes.of(image);

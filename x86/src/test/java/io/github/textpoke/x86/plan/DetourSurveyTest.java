@@ -3,17 +3,20 @@ package io.github.textpoke.x86.plan;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.entry;
 
+import io.github.textpoke.PatchException.BadObjectException;
 import io.github.textpoke.elf.ElfImage;
 import io.github.textpoke.elf.Symbols;
 import io.github.textpoke.x86.decode.TableDecoder;
 import io.github.textpoke.x86.flow.Compiled;
 import io.github.textpoke.x86.plan.DetourSurvey.Finding;
 import io.github.textpoke.x86.plan.DetourSurvey.Totals;
+import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.SplittableRandom;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledOnOs;
@@ -64,6 +67,7 @@ final class DetourSurveyTest {
         ".byte 0xe9; .long g-.-4",
         "xor %eax, %eax; xor %edx, %edx; jmp g",
         "0: dec %edi; nop; nop; jnz 0b; ret",
+        "mov (%rdi), %rax; nop; nop; jmp *8(%rax)",
       })
   void findsWhatCanBeDetoured(String body) throws Exception {
     Compiled object = assemble(function("f", body) + function("g", "ret"));
@@ -141,6 +145,34 @@ final class DetourSurveyTest {
             "-no-pie -static");
     assertThat(object.image().isFixed()).isTrue();
     assertThat(obstacle(object)).isEmpty();
+  }
+
+  @Test
+  void aFileWhoseBytesChangeIsSurveyedOrRefused() throws Exception {
+    Compiled object =
+        assemble(
+            function("f", "endbr64; push %rbx; lea t(%rip), %rbx; jmp *8(%rbx)")
+                + function("g", "xor %eax, %eax; call f; ret")
+                + ".section .rodata\nt: .long f-t, g-t\n"
+                + ".section .data.rel.ro, \"aw\"\n.quad f, g");
+    assertThat(Totals.of(survey(object.image()).findings()).functions()).isEqualTo(2);
+    byte[] good = Files.readAllBytes(directory.resolve("object"));
+    SplittableRandom random = new SplittableRandom(20261128);
+    int surveyed = 0;
+    int refused = 0;
+    for (int round = 0; round < 3_000; round++) {
+      byte[] bytes = good.clone();
+      int headers = random.nextBoolean() ? 64 + 56 * 8 : bytes.length;
+      bytes[random.nextInt(4, headers)] = (byte) random.nextInt();
+      try {
+        ElfImage image = ElfImage.parse("hostile", ByteBuffer.wrap(bytes));
+        surveyed += Totals.of(survey(image).findings()).functions() >= 0 ? 1 : 0;
+      } catch (BadObjectException bad) {
+        refused++;
+      }
+    }
+    assertThat(surveyed).isPositive();
+    assertThat(refused).isPositive();
   }
 
   static List<Path> libraries() throws Exception {
