@@ -131,6 +131,12 @@ final class Engines implements Engine {
         }
         return;
       } catch (PokerUnavailableException unavailable) {
+        if (why != null) {
+          // The stepwise engine can't map what it needs either.
+          throw new UnsupportedTargetException(
+              "process " + pid + ": " + unavailable.getMessage(),
+              "see what the program may not do: its limits, its seccomp filter");
+        }
         giveUp(unavailable.getMessage());
       } catch (AlreadyTracedException traced) {
         if (System.nanoTime() - deadline > 0) {

@@ -45,6 +45,9 @@ final class PokerEngine implements Engine {
   /** How often a session that has ended before it took a request on is begun anew. */
   private static final int SESSIONS = 5;
 
+  /** How often what the kernel does not permit is asked for again. */
+  private static final int REFUSALS = 3;
+
   /** How often threads that were free since they were held are held again. */
   private static final int HOLDS = 100;
 
@@ -278,7 +281,10 @@ final class PokerEngine implements Engine {
       PokerSession now = session;
       if (now != null) {
         arguments.accept(now);
-        if (request(command) && now.result() != SessionLayout.RESULT_CANCELLED && !isRefused(now)) {
+        boolean isAnswered = request(command) && now.result() != SessionLayout.RESULT_CANCELLED;
+        // That a thread can't be traced passes, where another patcher lets go of it just now; that
+        // the program may not map does not.
+        if (isAnswered && (!isRefused(now) || i >= REFUSALS)) {
           return now;
         }
       }
