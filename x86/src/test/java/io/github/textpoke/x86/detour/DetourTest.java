@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import com.google.common.collect.Collections2;
 import com.google.common.collect.ImmutableList;
 import io.github.textpoke.PatchException.BadSiteException;
+import io.github.textpoke.PatchException.UnsupportedTargetException;
 import io.github.textpoke.PatchException.WrongStateException;
 import io.github.textpoke.apply.Patch;
 import io.github.textpoke.apply.PatchStatus;
@@ -163,6 +164,31 @@ class DetourTest {
       }
       program.assertRight();
     }
+  }
+
+  @Test
+  void aProgramThatMayMapNothingMoreIsLeftAloneAndSaidSo() throws Exception {
+    try (PlainProgram program = new PlainProgram(2);
+        TargetProcess process = TargetProcess.attach(program.pid())) {
+      Detours detours = Detours.in(process);
+      limitMemory(program.pid(), "1");
+      assertThatExceptionOfType(UnsupportedTargetException.class)
+          .isThrownBy(() -> detours.at("plain:plain").to(program.address("repl_2")))
+          .withMessageContaining("errno 12");
+      program.assertResult(1);
+      limitMemory(program.pid(), "unlimited");
+      detours.at("plain:plain").to(program.address("repl_2")).revert();
+      program.assertResult(1);
+      program.assertRight();
+    }
+  }
+
+  private static void limitMemory(int pid, String bytes) throws Exception {
+    Process prlimit =
+        new ProcessBuilder("prlimit", "--pid", Integer.toString(pid), "--as=" + bytes + ":")
+            .inheritIO()
+            .start();
+    assertThat(prlimit.waitFor()).isZero();
   }
 
   @Test
