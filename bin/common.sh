@@ -48,27 +48,31 @@ zydis_package() {
   fi
 }
 
-# What the build needs and is missing, as packages of Debian and Ubuntu.
+# What the build needs and is missing, as packages of Debian and Ubuntu; and of the commands $@, which
+# are called like their packages.
 missing_packages() {
   find_jdk || echo openjdk-17-jdk-headless
   command -v mvn > /dev/null || echo maven
   # Elsewhere plans are made and verified, and nothing is patched.
   [ "$(uname -s) $(uname -m)" = "Linux x86_64" ] || return 0
-  command -v gcc > /dev/null || echo gcc
+  local command
+  for command in gcc "$@"; do
+    command -v "$command" > /dev/null || echo "$command"
+  done
   [ -e /usr/include/stdio.h ] || echo libc6-dev
   has_zydis || zydis_package
 }
 
-# Installs what is missing, or prints the one command to run and ends with 2.
+# Installs what is missing, the commands $@ too, or prints the one command to run and ends with 2.
 ensure_tools() {
   local missing
-  missing=$(missing_packages | xargs)
+  missing=$(missing_packages "$@" | xargs)
   if [ -n "$missing" ]; then
     if [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
       echo "installing $missing" >&2
       apt-get update -qq >&2 || true
       # The package's name is known only now that the lists are there.
-      missing=$(missing_packages | xargs)
+      missing=$(missing_packages "$@" | xargs)
       # shellcheck disable=SC2086
       DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >&2
     else
