@@ -44,6 +44,7 @@ compile displaced -Wl,--section-start=fixture_repl=0x11234000
 compile busy
 compile plain
 compile syncer
+compile lodgers -ldl
 compile zoo -ldl
 compile ptrace_probe
 compile contained

@@ -13,8 +13,8 @@
  *
  * Commands: "start ADDRESS SEED abi|exact", in hexadecimal, calls the function with a batch of
  * inputs, keeps the outcomes and counts referenced; from then on each batch has the same inputs,
- * and must have the same outcomes. "stop" ends that, and stopped is counted. Other counters: calls,
- * batches, wrong; worker_id_0.
+ * and must have the same outcomes. "stop" ends that, and stopped is counted. "unload" unloads
+ * the object and counts unloaded. Other counters: calls, batches, wrong; worker_id_0.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -104,7 +104,8 @@ __asm__(
 /* CF, PF, AF, ZF, SF, OF. */
 static const uint64_t STATUS_FLAGS = 0x8d5, INTERRUPTS_AND_ONE = 0x202;
 
-static counter *referenced, *stopped, *calls, *batches, *wrong, *worker_id;
+static void *object;
+static counter *referenced, *stopped, *unloaded, *calls, *batches, *wrong, *worker_id;
 static const void *volatile function;
 static volatile uint64_t seed;
 static volatile bool exact;
@@ -191,6 +192,9 @@ static void command(const char *line) {
     function = (const void *)address;
   } else if (strcmp(line, "stop") == 0) {
     function = NULL;
+  } else if (strcmp(line, "unload") == 0) {
+    if (dlclose(object)) fail("%s", dlerror());
+    add(unloaded, 1);
   } else {
     fail("no command '%s'", line);
   }
@@ -210,11 +214,12 @@ int main(int argc, char **argv) {
   fixture_init(argc, argv);
   const char *path = option_text("--object", "");
   options_done();
-  void *object = dlopen(path, RTLD_NOW);
+  object = dlopen(path, RTLD_NOW);
   struct link_map *map;
   if (object == NULL || dlinfo(object, RTLD_DI_LINKMAP, &map)) fail("%s: %s", path, dlerror());
   referenced = new_counter("referenced", 0);
   stopped = new_counter("stopped", 0);
+  unloaded = new_counter("unloaded", 0);
   calls = new_counter("calls", 0);
   batches = new_counter("batches", 0);
   wrong = new_counter("wrong", 0);

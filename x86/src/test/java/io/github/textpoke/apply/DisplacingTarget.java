@@ -10,7 +10,6 @@ import io.github.textpoke.decode.Instruction;
 import io.github.textpoke.elf.ElfImage;
 import io.github.textpoke.elf.Symbol;
 import io.github.textpoke.elf.Symbols;
-import io.github.textpoke.fixtures.Fixture;
 import io.github.textpoke.linux.ProcMem;
 import io.github.textpoke.process.ProcMemReader;
 import io.github.textpoke.x86.plan.DisplacingPlan;
@@ -47,16 +46,16 @@ final class DisplacingTarget {
   /**
    * Reads the object.
    *
-   * @param fixture has memory for copies at its address {@code room}
    * @param object that is loaded there
    * @param symbol any one that the object has only once
+   * @param room absolute address of memory for copies, where nobody runs yet
    */
-  static DisplacingTarget of(Fixture fixture, TargetProcess process, Path object, String symbol) {
+  static DisplacingTarget of(TargetProcess process, Path object, String symbol, long room) {
     ElfImage image = ElfImage.read(object);
     Symbols symbols = Symbols.of(image);
     String name = object.getFileName().toString();
     long bias = process.address(name + ":" + symbol) - symbols.named(symbol).get(0).address();
-    return new DisplacingTarget(process, name, symbols, bias, fixture.address("room"), image);
+    return new DisplacingTarget(process, name, symbols, bias, room, image);
   }
 
   /** Absolute address of a symbol, a label too. */

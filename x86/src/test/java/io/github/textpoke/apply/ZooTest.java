@@ -64,7 +64,10 @@ final class ZooTest {
       Fixture fixture = Fixture.start("zoo", "--object", object.toString());
       try {
         TargetProcess process = TargetProcess.attach(fixture.pid());
-        return new Cage(fixture, process, DisplacingTarget.of(fixture, process, object, symbol));
+        return new Cage(
+            fixture,
+            process,
+            DisplacingTarget.of(process, object, symbol, fixture.address("room")));
       } catch (RuntimeException e) {
         fixture.close();
         throw e;
