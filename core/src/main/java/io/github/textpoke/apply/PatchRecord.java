@@ -119,19 +119,28 @@ final class PatchRecord implements Recording {
       // Not there yet; or reverted, and then its space may be another's by now.
       add(room);
     } else if (known != null) {
-      throw new WrongStateException(
-          "patch " + known.id() + " is not in the target any more: somebody has reverted it");
+      throw revertedBySomebody(known);
     }
   }
 
   /** Read while nobody else can patch: what is under way now has nobody who does it. */
   private void checkIsNotCutOff(LedgerEntry now) {
-    State state = now.progress().state();
-    if (state == State.BYPASSED && way == Way.REVERT) {
-      back = new Marks(back.address(), REVERTING, gone, BYPASSED);
-    } else if (state != State.APPLIED) {
-      throw new PatchCutOffException(ledger.pid(), now.id());
+    switch (now.progress().state()) {
+      case APPLIED -> {}
+      case BYPASSED -> {
+        if (way != Way.REVERT) {
+          throw revertedBySomebody(now);
+        }
+        back = new Marks(back.address(), REVERTING, gone, BYPASSED);
+      }
+      case RETIRED, REVERTED -> throw revertedBySomebody(now);
+      case APPLYING, REVERTING, BYPASSING -> throw new PatchCutOffException(ledger.pid(), now.id());
     }
+  }
+
+  private static WrongStateException revertedBySomebody(LedgerEntry entry) {
+    return new WrongStateException(
+        "patch " + entry.id() + " does not stand any more: somebody has reverted it");
   }
 
   /**

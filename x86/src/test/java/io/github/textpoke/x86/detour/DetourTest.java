@@ -37,6 +37,28 @@ class DetourTest {
   }
 
   @Test
+  void aDetourThatAnotherHandleHasRevertedIsSaidToBeReverted() {
+    try (PlainProgram program = new PlainProgram(1);
+        TargetProcess process = TargetProcess.attach(program.pid());
+        TargetProcess other = TargetProcess.attach(program.pid())) {
+      Detours detours = Detours.in(process);
+      Detour below = detours.at("plain:plain").to(program.address("repl_2"));
+      Detour above = detours.at("plain:plain").to(program.address("repl_2"));
+      // This one is led past, and its memory and that of the other are kept for a while.
+      other.patch(below.id()).revert();
+      assertThatExceptionOfType(WrongStateException.class)
+          .isThrownBy(below::revert)
+          .withMessageContaining("somebody has reverted it");
+      other.patch(above.id()).revert();
+      assertThatExceptionOfType(WrongStateException.class)
+          .isThrownBy(above::revert)
+          .withMessageContaining("somebody has reverted it");
+      program.assertResult(1);
+      program.assertRight();
+    }
+  }
+
+  @Test
   void theOriginalIsStillCallable() {
     try (PlainProgram program = new PlainProgram(2);
         TargetProcess process = TargetProcess.attach(program.pid())) {
