@@ -17,9 +17,9 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * The poker where it can be had, else the stepwise engine; it says why. Once the poker was refused,
- * the target is not asked again. A plan that displaces instructions goes to the stepwise engine,
- * since the poker evacuates no threads; the next one to the poker again. One of the two has the
- * target's threads at a time.
+ * the target is not asked again. A plan whose sites are too long for the poker's tables, which only
+ * displacing ones are, goes to the stepwise engine, the next one to the poker again. One of the two
+ * has the target's threads at a time.
  */
 final class Engines implements Engine {
   /** No event tells that another patcher has let go. */
@@ -39,8 +39,8 @@ final class Engines implements Engine {
   /** Why it is not the poker; null: it is. */
   private @Nullable String why;
 
-  /** Whether the last plan, or the recovery that is under way, may have threads evacuated. */
-  private boolean evacuates;
+  /** Whether a site of the last plan, or of the recovery that is under way, is that long. */
+  private boolean tooLong;
 
   private boolean recovering;
 
@@ -97,12 +97,12 @@ final class Engines implements Engine {
 
   private Engine current() {
     PokerEngine now = poker;
-    return why == null && now != null && !isLeftToStepwise(evacuates) ? now : stepwise;
+    return why == null && now != null && !isLeftToStepwise(tooLong) ? now : stepwise;
   }
 
   /** Who asks for the poker alone hears from it what it can't do. */
-  private boolean isLeftToStepwise(boolean evacuating) {
-    return evacuating && options.engine() == EngineChoice.AUTOMATIC;
+  private boolean isLeftToStepwise(boolean isTooLong) {
+    return isTooLong && options.engine() == EngineChoice.AUTOMATIC;
   }
 
   private void run(Consumer<PokerEngine> withPoker, Consumer<StepwiseStay> otherwise) {
@@ -120,7 +120,7 @@ final class Engines implements Engine {
     for (; ; ) {
       PokerEngine now = poker;
       try {
-        if (why == null && now != null && !isLeftToStepwise(evacuates)) {
+        if (why == null && now != null && !isLeftToStepwise(tooLong)) {
           stepwise.leave();
           withPoker.accept(now);
         } else {
@@ -167,7 +167,7 @@ final class Engines implements Engine {
   @Override
   public void apply(CompiledPlan plan, Recording recording) {
     if (!recovering) {
-      evacuates = plan.displaces();
+      tooLong = !PlanLayout.fits(plan);
     }
     run(engine -> engine.apply(plan, recording), engine -> engine.apply(plan, recording));
   }
@@ -228,12 +228,12 @@ final class Engines implements Engine {
   /**
    * As {@link #beginRecovery()}.
    *
-   * @param displaces whether plans that displace instructions are to be recovered
+   * @param isTooLong whether sites are to be recovered that are too long for the poker
    */
-  void beginRecovery(boolean displaces) {
+  void beginRecovery(boolean isTooLong) {
     lock.take(System.nanoTime() + options.patience().toNanos());
     boolean begun = false;
-    evacuates = displaces;
+    tooLong = isTooLong;
     try {
       run(PokerEngine::beginRecovery, StepwiseStay::beginRecovery);
       begun = true;
@@ -272,7 +272,7 @@ final class Engines implements Engine {
 
   /** The name of the engine that {@code plan} is for. */
   String name(CompiledPlan plan) {
-    boolean stepwiseOnly = why != null || isLeftToStepwise(plan.displaces());
+    boolean stepwiseOnly = why != null || isLeftToStepwise(!PlanLayout.fits(plan));
     return stepwiseOnly ? stepwise.name() : PokerEngine.NAME;
   }
 
@@ -304,7 +304,7 @@ final class Engines implements Engine {
 
   @Override
   public String remark() {
-    String reason = isLeftToStepwise(evacuates) ? "it evacuates no threads" : why;
+    String reason = isLeftToStepwise(tooLong) ? PokerEngine.TOO_LONG : why;
     return reason == null || options.engine() == EngineChoice.STEPWISE
         ? current().remark()
         : "no poker: " + reason;

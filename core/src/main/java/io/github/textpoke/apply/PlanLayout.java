@@ -1,16 +1,14 @@
 package io.github.textpoke.apply;
 
-import com.google.common.collect.ImmutableList;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.apply.internal.SessionLayout;
 import io.github.textpoke.linux.NativeBytes;
 import io.github.textpoke.linux.SharedMemory;
-import io.github.textpoke.plan.PatchPlan;
 import io.github.textpoke.plan.Poke;
-import io.github.textpoke.plan.PokeProtocol;
 import io.github.textpoke.plan.Step;
 import io.github.textpoke.process.Mapping;
 import io.github.textpoke.process.MemoryMap;
+import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
@@ -50,28 +48,41 @@ final class PlanLayout {
 
   /** Bytes that a plan takes at most. */
   static long size(CompiledPlan plan, boolean pauses) {
+    WaysBack back = WaysBack.of(plan.plan);
     long steps = plan.steps.size();
     return SessionLayout.PLAN_SIZE
         // Each write may be a run of its own, and each step may have a pause.
         + steps * SessionLayout.OP_SIZE * (pauses ? 2 : 1)
         + steps * SessionLayout.OP_SIZE
-        + undo(plan.plan).size() * (long) SessionLayout.OP_SIZE
+        + SessionLayout.PHASES * SessionLayout.OP_SIZE
+        + back.fromPhase().stream().mapToLong(PlanLayout::size).sum()
+        + size(back.leavingNew())
         + plan.plan.pokes().size() * (long) (SessionLayout.SITE_SIZE + Long.BYTES)
+        + plan.plan.pokes().stream().mapToLong(PlanLayout::copiesSize).sum()
         + plan.pages.length * (long) Long.BYTES;
+  }
+
+  private static long size(List<Step> steps) {
+    return steps.size() * (long) SessionLayout.OP_SIZE;
+  }
+
+  private static long copiesSize(Poke poke) {
+    return poke.interior().isEmpty() ? 0 : poke.length() * (long) Long.BYTES;
+  }
+
+  /** Whether a site is short enough for the poker: one that displaces may not be. */
+  static boolean fits(Poke poke) {
+    return poke.length() < SessionLayout.SITE_MOST;
   }
 
   /** Whether every site and step is short enough for the poker. */
   static boolean fits(CompiledPlan plan) {
-    return plan.plan.pokes().stream().allMatch(poke -> poke.length() < SessionLayout.SITE_MOST)
+    return plan.plan.pokes().stream().allMatch(PlanLayout::fits)
         && plan.steps.stream()
             .allMatch(
                 step ->
                     !(step instanceof Step.Write write)
                         || write.bytes().length() < SessionLayout.SITE_MOST);
-  }
-
-  private static ImmutableList<Step> undo(PatchPlan plan) {
-    return PokeProtocol.rollback(plan, plan.steps().size());
   }
 
   /** Offset of the first free byte behind what was laid out. */
@@ -93,21 +104,27 @@ final class PlanLayout {
    * Lays a plan out.
    *
    * @param pauses whether to wait for the JVM before each step
+   * @param patience how long a thread that can't be moved out of a site is waited for
    * @return the offset of its header
    */
-  int put(CompiledPlan plan, boolean pauses) {
+  int put(CompiledPlan plan, boolean pauses, Duration patience) {
     int header = take(SessionLayout.PLAN_SIZE);
     for (int offset = 0; offset < SessionLayout.PLAN_SIZE; offset += Long.BYTES) {
       memory.setLong(header + offset, 0);
     }
+    memory.setLong(header + SessionLayout.PLAN_DISPLACES, plan.displaces() ? 1 : 0);
+    memory.setLong(header + SessionLayout.PLAN_PATIENCE, patience.toNanos());
     int ops = next;
-    putSteps(plan.steps, pauses);
+    putSteps(plan, pauses);
     list(header + SessionLayout.PLAN_OPS, ops, SessionLayout.OP_SIZE);
-    int back = next;
-    undo(plan.plan).forEach(step -> putStep(step, 0));
-    list(header + SessionLayout.PLAN_UNDO, back, SessionLayout.OP_SIZE);
+    putWaysBack(header + SessionLayout.PLAN_UNDO, WaysBack.of(plan.plan));
+    int[] copies =
+        plan.plan.pokes().stream().mapToInt(poke -> putCopies(poke, plan.redirects)).toArray();
     int sites = next;
-    plan.plan.pokes().forEach(poke -> putSite(poke, plan.takesTrapAt(poke.address())));
+    for (int i = 0; i < copies.length; i++) {
+      Poke poke = plan.plan.pokes().get(i);
+      putSite(poke, plan.takesTrapAt(poke.address()), copies[i]);
+    }
     list(header + SessionLayout.PLAN_SITES, sites, SessionLayout.SITE_SIZE);
     int pages = next;
     for (long page : plan.pages) {
@@ -128,11 +145,59 @@ final class PlanLayout {
     memory.setLong(at + Long.BYTES, (next - start) / size);
   }
 
-  private void putSite(Poke poke, boolean ours) {
+  private void putWaysBack(int at, WaysBack back) {
+    int known = back.fromPhase().size();
+    for (int phase = 0; phase < SessionLayout.PHASES; phase++) {
+      int list = at + phase * SessionLayout.LIST_SIZE;
+      if (phase < known) {
+        putBack(list, back.fromPhase().get(phase));
+      } else {
+        int same = list - SessionLayout.LIST_SIZE;
+        memory.setLong(list, memory.getLong(same));
+        memory.setLong(list + Long.BYTES, memory.getLong(same + Long.BYTES));
+      }
+    }
+    putBack(at + SessionLayout.PHASES * SessionLayout.LIST_SIZE, back.leavingNew());
+  }
+
+  private void putBack(int at, List<Step> steps) {
+    int start = next;
+    for (int i = 0; i < steps.size(); i++) {
+      if (!isCovered(steps, i)) {
+        putStep(steps.get(i), 0);
+      }
+    }
+    list(at, start, SessionLayout.OP_SIZE);
+  }
+
+  /** One evacuation is for all sites: each thread is looked at once. */
+  private static boolean isCovered(List<Step> steps, int i) {
+    return i > 0
+        && steps.get(i) instanceof Step.Evacuate
+        && steps.get(i - 1) instanceof Step.Evacuate;
+  }
+
+  /** Returns the offset of a site's copies, 0 where it has none. */
+  private int putCopies(Poke poke, AddressMap redirects) {
+    if (poke.interior().isEmpty()) {
+      return 0;
+    }
+    int at = take((int) copiesSize(poke));
+    for (int i = 0; i < poke.length(); i++) {
+      memory.setLong(at + i * Long.BYTES, redirects.get(poke.address() + i));
+    }
+    return at;
+  }
+
+  private void putSite(Poke poke, boolean ours, int copies) {
     int at = take(SessionLayout.SITE_SIZE);
     memory.setLong(at + SessionLayout.SITE_ADDRESS, poke.address());
     memory.setInt(at + SessionLayout.SITE_LENGTH, poke.length());
-    memory.setInt(at + SessionLayout.SITE_IS_OURS, ours ? 1 : 0);
+    memory.setShort(at + SessionLayout.SITE_IS_OURS, ours ? 1 : 0);
+    memory.setShort(
+        at + SessionLayout.SITE_SEVERAL,
+        poke.displaces() ? SessionLayout.SITE_OLD : poke.restores() ? SessionLayout.SITE_NEW : 0);
+    memory.setLong(at + SessionLayout.SITE_COPIES, copies == 0 ? 0 : base + copies);
     put(at + SessionLayout.SITE_OLD, poke.site().bytes());
     put(at + SessionLayout.SITE_NEW, poke.replacement());
   }
@@ -143,15 +208,28 @@ final class PlanLayout {
     memory.put(at, bytes);
   }
 
-  private void putSteps(List<Step> steps, boolean pauses) {
+  private void putSteps(CompiledPlan plan, boolean pauses) {
+    List<Step> steps = plan.steps;
+    int emptied = plan.displaces() ? WaysBack.emptied(steps) : -1;
+    int entered =
+        plan.displaces() ? WaysBack.entered(plan.plan.pokes(), plan.plan.trapByte(), steps) : -1;
     for (int i = 0; i < steps.size(); ) {
       int end = pauses ? i + 1 : endOfRun(steps, i);
+      if (entered > i && entered < end) {
+        end = entered;
+      }
       if (pauses) {
         putOp(SessionLayout.OP_PAUSE, i, 0, 0);
       }
+      if (i == emptied) {
+        putOp(SessionLayout.OP_PHASE, i, 1, 0);
+      }
+      if (i == entered) {
+        putOp(SessionLayout.OP_PHASE, i, 2, 0);
+      }
       if (end - i > 1) {
         putRun(steps, i, end);
-      } else {
+      } else if (!isCovered(steps, i)) {
         putStep(steps.get(i), i);
       }
       i = end;
@@ -214,6 +292,8 @@ final class PlanLayout {
       put(at + SessionLayout.OP_BYTES, write.bytes());
     } else if (step instanceof Step.SyncCores) {
       putOp(SessionLayout.OP_SYNC, number, 0, 0);
+    } else if (step instanceof Step.Evacuate) {
+      putOp(SessionLayout.OP_EVACUATE, number, 0, 0);
     } else {
       throw new IllegalStateException("a step that is not known here: " + step);
     }

@@ -5,6 +5,7 @@ import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException;
 import io.github.textpoke.PatchException.CodeChangedException;
 import io.github.textpoke.PatchException.EngineFailedException;
+import io.github.textpoke.PatchException.EvacuationTimeoutException;
 import io.github.textpoke.PatchException.Outcome;
 import io.github.textpoke.PatchException.SignalStateException;
 import io.github.textpoke.PatchException.SystemCallException;
@@ -18,6 +19,7 @@ import io.github.textpoke.apply.internal.SessionLayout;
 import io.github.textpoke.linux.Errno;
 import io.github.textpoke.linux.Kernel;
 import io.github.textpoke.plan.Step;
+import io.github.textpoke.process.BlockedCall;
 import io.github.textpoke.process.MemoryMap;
 import io.github.textpoke.process.Preflight;
 import io.github.textpoke.process.ProcStatus;
@@ -39,6 +41,9 @@ import org.jspecify.annotations.Nullable;
  */
 final class PokerEngine implements Engine {
   static final String NAME = "poker";
+
+  /** Why the poker does not carry a plan out that it could carry out if it were another. */
+  static final String TOO_LONG = "a site is longer than the poker's tables allow";
 
   private static final long BREATH_NANOS = 50_000;
 
@@ -193,14 +198,8 @@ final class PokerEngine implements Engine {
 
   @Override
   public void apply(CompiledPlan plan, Recording recording) {
-    if (plan.displaces()) {
-      throw new UnsupportedPlanException(
-          "the poker evacuates no threads, so it displaces no instructions at 0x"
-              + Long.toHexString(plan.displacedSite()),
-          "allow the stepwise engine");
-    }
     if (!PlanLayout.fits(plan)) {
-      throw new PokerUnavailableException("a site is longer than the poker's tables allow");
+      throw new UnsupportedPlanException(TOO_LONG, "allow the stepwise engine");
     }
     for (int i = 0; i < HOLDS; i++) {
       if (session == null || held == 0) {
@@ -377,7 +376,7 @@ final class PokerEngine implements Engine {
       PlanLayout layout =
           new PlanLayout(
               now.memory, now.base, now.next, Suppliers.memoize(() -> MemoryMap.read(pid)));
-      int header = layout.put(plan, interference.pauses());
+      int header = layout.put(plan, interference.pauses(), options.patience());
       now.next = layout.next();
       where = new Laid(now.base + header, layout.remark());
       laid.put(plan, where);
@@ -522,6 +521,7 @@ final class PokerEngine implements Engine {
               new IllegalStateException("the poker ends again and again"), outcome(now));
       case SessionLayout.RESULT_TOO_MANY ->
           new PokerUnavailableException("it has more threads than the poker's table holds");
+      case SessionLayout.RESULT_EVACUATION -> evacuationTimeout(now, plan, where, address);
       case SessionLayout.RESULT_KILLED ->
           new EngineFailedException(
               new IllegalStateException(
@@ -552,6 +552,41 @@ final class PokerEngine implements Engine {
   private int tracer(int inNamespace) {
     ProcStatus status = ProcStatus.read(pid);
     return status == null || status.tracer() == 0 ? inNamespace : status.tracer();
+  }
+
+  private EvacuationTimeoutException evacuationTimeout(
+      PokerSession now, @Nullable CompiledPlan plan, int thread, long boundary) {
+    int tid = ours(thread);
+    BlockedCall where = BlockedCall.read(tid);
+    String state = where == null ? "not to be looked at" : where.describe();
+    long standing = where == null ? 0 : where.instructionPointer();
+    String reason =
+        boundary != 0
+            ? "its stack leads back to 0x%x: that address is saved at 0x%x"
+                .formatted(boundary, now.memory.getLong(SessionLayout.RESULT_FOUND))
+            : plan != null && plan.interior.get(standing) != 0
+                ? "it stands at 0x%x and does not stop".formatted(standing)
+                : "it does not stop, so nobody knows where it stands";
+    return new EvacuationTimeoutException(
+        plan == null ? boundary : plan.displacedSite(),
+        tid,
+        tid + " (" + ProcStatus.name(tid) + "), " + state,
+        reason,
+        (int) now.memory.getLong(SessionLayout.RESULT_FOUND + Long.BYTES),
+        options.patience(),
+        outcome(now));
+  }
+
+  /** A thread of the target, as we number it; as the target does where it has ended. */
+  private int ours(int inNamespace) {
+    int depth = ProcStatus.idsInNamespaces(pid).length;
+    for (int tid : ProcStatus.threads(pid)) {
+      int[] ids = ProcStatus.idsInNamespaces(tid);
+      if (ids.length >= depth && ids[depth - 1] == inNamespace) {
+        return tid;
+      }
+    }
+    return inNamespace;
   }
 
   private static PatchException changed(

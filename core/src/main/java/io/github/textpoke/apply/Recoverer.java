@@ -33,14 +33,12 @@ final class Recoverer {
     return ledger.contents().entries().stream().anyMatch(Recoverer::isCutOff);
   }
 
-  /**
-   * Whether a plan was cut off that displaces instructions: only an engine that evacuates can help.
-   */
-  boolean displaces() {
+  /** Whether a plan was cut off that has sites which are too long for the poker. */
+  boolean isTooLongForPoker() {
     return ledger.contents().entries().stream()
         .filter(Recoverer::isCutOff)
         .flatMap(entry -> entry.plan().pokes().stream())
-        .anyMatch(poke -> !poke.interior().isEmpty());
+        .anyMatch(poke -> !PlanLayout.fits(poke));
   }
 
   private static boolean isCutOff(LedgerEntry entry) {

@@ -339,7 +339,7 @@ public final class TargetProcess implements AutoCloseable {
     }
     return execute(
         engine -> {
-          engine.beginRecovery(recoverer.displaces());
+          engine.beginRecovery(recoverer.isTooLongForPoker());
           try {
             return recoverer.recover(engine);
           } finally {

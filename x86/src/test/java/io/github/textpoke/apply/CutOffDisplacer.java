@@ -1,10 +1,11 @@
 package io.github.textpoke.apply;
 
+import io.github.textpoke.apply.AttachOptions.EngineChoice;
 import java.util.concurrent.locks.LockSupport;
 
 /**
- * A patcher that stands still before a step of a displacing plan, for who kills it: PID SITE REPL
- * COPY STEP, addresses in decimal.
+ * A patcher whose death leaves what it was cut off in, stands still before a step of a displacing
+ * plan, for who kills it: PID SITE REPL COPY STEP, addresses in decimal.
  */
 final class CutOffDisplacer implements Interference {
   private final int step;
@@ -18,7 +19,10 @@ final class CutOffDisplacer implements Interference {
     DisplacedSite site =
         DisplacedSite.prepare(
             pid, Long.parseLong(args[1]), Long.parseLong(args[2]), Long.parseLong(args[3]));
-    TargetProcess.attach(pid, AttachOptions.DEFAULT, new CutOffDisplacer(Integer.parseInt(args[4])))
+    TargetProcess.attach(
+            pid,
+            AttachOptions.DEFAULT.withEngine(EngineChoice.STEPWISE),
+            new CutOffDisplacer(Integer.parseInt(args[4])))
         .apply(site.plan());
   }
 

@@ -25,14 +25,16 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.locks.LockSupport;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** Several instructions become one while threads stand on, and between, their boundaries. */
 @RequiresPtrace
@@ -42,6 +44,14 @@ class EvacuationTest {
   /** Each applies and reverts. */
   private static final long TOGGLES = 5_000;
 
+  static Stream<EngineChoice> engines() {
+    return Stream.of(EngineChoice.POKER, EngineChoice.STEPWISE);
+  }
+
+  private static AttachOptions by(EngineChoice engine) {
+    return AttachOptions.DEFAULT.withEngine(engine);
+  }
+
   private static Fixture start(int threads, String... more) {
     List<String> arguments = new ArrayList<>(List.of("--threads", Integer.toString(threads)));
     arguments.addAll(List.of(more));
@@ -49,10 +59,11 @@ class EvacuationTest {
   }
 
   @ParameterizedTest
-  @ValueSource(ints = {2, 8})
-  void noThreadSeesATornInstructionWhileSeveralAreDisplacedAndPutBack(int workers) {
+  @CsvSource({"POKER,2", "POKER,8", "STEPWISE,2", "STEPWISE,8"})
+  void noThreadSeesATornInstructionWhileSeveralAreDisplacedAndPutBack(
+      EngineChoice engine, int workers) {
     try (Fixture fixture = start(workers, "--bytes", "4096");
-        TargetProcess process = TargetProcess.attach(fixture.pid())) {
+        TargetProcess process = TargetProcess.attach(fixture.pid(), by(engine))) {
       DisplacedSite site = DisplacedSite.prepare(fixture);
       long[] traps = {0};
       long toggled =
@@ -74,12 +85,13 @@ class EvacuationTest {
   }
 
   /** Shows that the test above can fail: who is preempted inside runs the middle of the jump. */
-  @Test
-  void withoutTheEvacuationAThreadRunsTheMiddleOfTheJump() {
+  @ParameterizedTest
+  @MethodSource("engines")
+  void withoutTheEvacuationAThreadRunsTheMiddleOfTheJump(EngineChoice engine) {
     for (int round = 0; round < 20; round++) {
       try (Fixture fixture = start(8);
           TargetProcess process =
-              TargetProcess.attach(fixture.pid(), AttachOptions.DEFAULT, new NoEvacuation())) {
+              TargetProcess.attach(fixture.pid(), by(engine), new NoEvacuation())) {
         PatchPlan plan = DisplacedSite.prepare(fixture).plan();
         try {
           process.toggle(plan, 500, Duration.ZERO, (nanos, window, traps, parked) -> true);
@@ -104,11 +116,12 @@ class EvacuationTest {
     }
   }
 
-  @Test
-  void aThreadThatIsHeldOnABoundaryInsideIsMovedToTheCopyWithoutRunning() {
+  @ParameterizedTest
+  @MethodSource("engines")
+  void aThreadThatIsHeldOnABoundaryInsideIsMovedToTheCopyWithoutRunning(EngineChoice engine) {
     try (Fixture fixture = start(4)) {
       DisplacedSite site = DisplacedSite.prepare(fixture);
-      try (TargetProcess process = TargetProcess.attach(fixture.pid())) {
+      try (TargetProcess process = TargetProcess.attach(fixture.pid(), by(engine))) {
         Set<Integer> inside = stopInside(fixture, site);
         process.apply(site.plan());
         process.close();
@@ -168,13 +181,21 @@ class EvacuationTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"wait,false", "spin,false", "wait,true", "spin,true"})
+  @CsvSource({
+    "POKER,wait,false",
+    "POKER,spin,false",
+    "POKER,wait,true",
+    "POKER,spin,true",
+    "STEPWISE,wait,false",
+    "STEPWISE,spin,false",
+    "STEPWISE,wait,true",
+    "STEPWISE,spin,true"
+  })
   void aThreadWhoseHandlerReturnsInsideIsNamedAfterTheDeadlineAndAllIsRolledBack(
-      String how, boolean ownStack) {
+      EngineChoice engine, String how, boolean ownStack) {
     try (Fixture fixture = ownStack ? start(3, "--altstack") : start(3);
         TargetProcess process =
-            TargetProcess.attach(
-                fixture.pid(), AttachOptions.DEFAULT.withPatience(Duration.ofMillis(200)))) {
+            TargetProcess.attach(fixture.pid(), by(engine).withPatience(Duration.ofMillis(200)))) {
       DisplacedSite site = DisplacedSite.prepare(fixture);
       fixture.command("hold " + how);
       fixture.awaitCounter("held", 1, SOON);
@@ -202,12 +223,13 @@ class EvacuationTest {
     }
   }
 
-  @Test
-  void aThreadWhoseHandlerReturnsInTimeIsWaitedForAndMoved() {
+  @ParameterizedTest
+  @MethodSource("engines")
+  void aThreadWhoseHandlerReturnsInTimeIsWaitedForAndMoved(EngineChoice engine) {
     try (Fixture fixture = start(3)) {
       ReleaseAtEvacuation release = new ReleaseAtEvacuation(fixture);
       try (TargetProcess process =
-          TargetProcess.attach(fixture.pid(), AttachOptions.DEFAULT.withPatience(SOON), release)) {
+          TargetProcess.attach(fixture.pid(), by(engine).withPatience(SOON), release)) {
         DisplacedSite site = DisplacedSite.prepare(fixture);
         fixture.command("hold wait");
         fixture.awaitCounter("held", 1, SOON);
@@ -246,12 +268,13 @@ class EvacuationTest {
   }
 
   /** Its stack is a copy of its parent's, and nobody evacuates it. */
-  @Test
-  void aChildThatIsForkedInTheMiddleAndReturnsInsideRunsTheOldCode() {
+  @ParameterizedTest
+  @MethodSource("engines")
+  void aChildThatIsForkedInTheMiddleAndReturnsInsideRunsTheOldCode(EngineChoice engine) {
     try (Fixture fixture = start(3)) {
       ReleaseAtEvacuation release = new ReleaseAtEvacuation(fixture);
       try (TargetProcess process =
-          TargetProcess.attach(fixture.pid(), AttachOptions.DEFAULT.withPatience(SOON), release)) {
+          TargetProcess.attach(fixture.pid(), by(engine).withPatience(SOON), release)) {
         DisplacedSite site = DisplacedSite.prepare(fixture);
         fixture.command("hold fork");
         fixture.awaitCounter("held", 1, SOON);
@@ -269,8 +292,12 @@ class EvacuationTest {
 
   /** The only worker waits, so that nobody runs the breakpoints of the dead patcher. */
   @ParameterizedTest
-  @ValueSource(ints = {1, 2, 4, 5})
-  void aPatcherThatIsKilledWhileBreakpointsStandInsideIsRecoveredFrom(int step) {
+  @CsvSource({
+    "POKER,1", "POKER,2", "POKER,4", "POKER,5",
+    "STEPWISE,1", "STEPWISE,2", "STEPWISE,4", "STEPWISE,5"
+  })
+  void aPatcherThatIsKilledWhileBreakpointsStandInsideIsRecoveredFrom(
+      EngineChoice engine, int step) {
     try (Fixture fixture = start(1)) {
       DisplacedSite site = DisplacedSite.prepare(fixture);
       fixture.command("hold wait");
@@ -287,27 +314,29 @@ class EvacuationTest {
         patcher.kill();
       }
       assertThat(site.bytesNow()).isNotEqualTo(site.oldBytes());
-      try (TargetProcess process = TargetProcess.attach(fixture.pid())) {
+      try (TargetProcess process = TargetProcess.attach(fixture.pid(), by(engine))) {
         assertThat(process.recover())
             .extracting(RecoveredPatch::result)
             .containsExactly(RecoveredPatch.Result.ROLLED_BACK);
         assertThat(site.bytesNow()).isEqualTo(site.oldBytes());
         fixture.command("release");
         fixture.awaitCounter("calls", fixture.counter("calls") + 1_000, SOON);
-        assertThat(process.apply(site.plan()).revert().engine()).isEqualTo("stepwise");
+        assertThat(process.apply(site.plan()).revert().engine())
+            .isEqualTo(engine.name().toLowerCase(Locale.ROOT));
         fixture.awaitCounter("calls", fixture.counter("calls") + 1_000, SOON);
       }
       fixture.assertHealthy();
     }
   }
 
-  @Test
-  void threadsThatWaitInSystemCallsAreNotStopped() throws IOException {
+  @ParameterizedTest
+  @MethodSource("engines")
+  void threadsThatWaitInSystemCallsAreNotStopped(EngineChoice engine) throws IOException {
     try (Fixture fixture = start(2, "--sleepers", "200")) {
       Set<Integer> workers =
           Set.of((int) fixture.counter("worker_id_0"), (int) fixture.counter("worker_id_1"));
       Map<Integer, String> before = switches(fixture.pid(), workers);
-      try (TargetProcess process = TargetProcess.attach(fixture.pid())) {
+      try (TargetProcess process = TargetProcess.attach(fixture.pid(), by(engine))) {
         DisplacedSite site = DisplacedSite.prepare(fixture);
         Patch patch = process.apply(site.plan());
         assertThat(patch.report().orElseThrow().threads()).isGreaterThan(200);
@@ -335,10 +364,11 @@ class EvacuationTest {
     return counts;
   }
 
-  @Test
-  void whoMeetsTheFirstByteMayWaitInsteadOfRunningTheCopy() {
+  @ParameterizedTest
+  @MethodSource("engines")
+  void whoMeetsTheFirstByteMayWaitInsteadOfRunningTheCopy(EngineChoice engine) {
     try (Fixture fixture = start(4, "--bytes", "64");
-        TargetProcess process = TargetProcess.attach(fixture.pid())) {
+        TargetProcess process = TargetProcess.attach(fixture.pid(), by(engine))) {
       DisplacedSite site = DisplacedSite.prepare(fixture);
       PatchPlan plan = site.plan(new TrapAction.Rewind());
       long[] waited = {0};
@@ -357,22 +387,42 @@ class EvacuationTest {
   }
 
   @Test
-  void theStepwiseEngineIsAskedForThatOnePlanAndThePokerForTheNext() {
+  void displacingAndOtherPlansTakeTurnsWithOnePoker() {
     try (Fixture fixture = start(2);
         TargetProcess process = TargetProcess.attach(fixture.pid())) {
       DisplacedSite site = DisplacedSite.prepare(fixture);
       PatchPlan nop = site.oneForOne();
+      for (int round = 0; round < 20; round++) {
+        for (PatchPlan plan : List.of(site.plan(), nop)) {
+          Patch patch = process.apply(plan);
+          ApplyReport report = patch.report().orElseThrow();
+          assertThat(report.engine()).isEqualTo("poker");
+          assertThat(report.remark()).doesNotContain("no poker");
+          assertThat(patch.revert().engine()).isEqualTo("poker");
+        }
+      }
+      fixture.awaitCounter("calls", fixture.counter("calls") + 1_000, SOON);
+      fixture.assertHealthy();
+    }
+  }
+
+  @Test
+  void aSiteThatIsTooLongForThePokerGoesToTheStepwiseEngineAndTheNextToThePoker() {
+    try (Fixture fixture = start(2);
+        TargetProcess process = TargetProcess.attach(fixture.pid())) {
+      DisplacedSite site = DisplacedSite.prepare(fixture);
       for (int round = 0; round < 3; round++) {
-        Patch displaced = process.apply(site.plan());
+        Patch displaced = process.apply(site.longPlan());
         ApplyReport first = displaced.report().orElseThrow();
         assertThat(first.engine()).isEqualTo("stepwise");
-        assertThat(first.remark()).isEqualTo("no poker: it evacuates no threads");
+        assertThat(first.remark())
+            .isEqualTo("no poker: a site is longer than the poker's tables allow");
         assertThat(displaced.revert().engine()).isEqualTo("stepwise");
 
-        Patch plain = process.apply(nop);
+        Patch plain = process.apply(site.plan());
         ApplyReport second = plain.report().orElseThrow();
         assertThat(second.engine()).isEqualTo("poker");
-        assertThat(second.remark()).isEmpty();
+        assertThat(second.remark()).doesNotContain("no poker");
         plain.revert();
       }
       fixture.awaitCounter("calls", fixture.counter("calls") + 1_000, SOON);
@@ -381,20 +431,17 @@ class EvacuationTest {
   }
 
   @Test
-  void whoAsksForThePokerAloneIsRefusedInBothDirections() {
+  void whoAsksForThePokerAloneIsRefusedASiteThatIsTooLongForIt() {
     try (Fixture fixture = start(2);
-        TargetProcess process =
-            TargetProcess.attach(
-                fixture.pid(), AttachOptions.DEFAULT.withEngine(EngineChoice.POKER))) {
+        TargetProcess process = TargetProcess.attach(fixture.pid(), by(EngineChoice.POKER))) {
       DisplacedSite site = DisplacedSite.prepare(fixture);
       assertThatExceptionOfType(UnsupportedPlanException.class)
-          .isThrownBy(() -> process.apply(site.plan()))
-          .withMessageContaining("the poker evacuates no threads")
+          .isThrownBy(() -> process.apply(site.longPlan()))
+          .withMessageContaining("a site is longer than the poker's tables allow")
           .satisfies(refusal -> assertThat(refusal.outcome()).isEqualTo(Outcome.UNTOUCHED));
       assertThat(site.bytesNow()).isEqualTo(site.oldBytes());
       assertThat(process.patches()).isEmpty();
-      assertThat(process.apply(site.oneForOne()).report().orElseThrow().engine())
-          .isEqualTo("poker");
+      process.apply(site.plan()).revert();
       fixture.assertHealthy();
     }
   }

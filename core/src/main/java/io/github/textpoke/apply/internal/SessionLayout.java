@@ -9,7 +9,7 @@ public final class SessionLayout {
   /**
    * Changes with every change of this class or of the code: old code is not run on a new layout.
    */
-  public static final int VERSION = 1;
+  public static final int VERSION = 2;
 
   // ---------------------------------------------------------------- from the JVM
 
@@ -72,7 +72,7 @@ public final class SessionLayout {
   /** 0, a negated errno, or one of the RESULT constants. */
   public static final int RESULT = 96;
 
-  /** Where: the plan's step, -1 before the first; or a thread id. */
+  /** Where: the plan's step, -1 before the first; or a thread id, as the target numbers it. */
   public static final int RESULT_STEP = 104;
 
   /** Where: an absolute address. */
@@ -274,6 +274,13 @@ public final class SessionLayout {
   /** Pokers died again and again. */
   public static final int RESULT_DYING = 12;
 
+  /**
+   * A thread was not out of a site in time: {@link #RESULT_STEP} is its id; {@link #RESULT_ADDRESS}
+   * the boundary to which its stack leads back, 0 where it is not known to; {@link #RESULT_FOUND}
+   * the address of the word that says so, and behind it how many other threads stay.
+   */
+  public static final int RESULT_EVACUATION = 13;
+
   /** Nothing was written. */
   public static final int OUTCOME_UNTOUCHED = 0;
 
@@ -288,38 +295,57 @@ public final class SessionLayout {
   /** Address of the steps, and their number behind it. */
   public static final int PLAN_OPS = 0;
 
-  /** Address of the steps back from the plan's end, and their number behind it. */
-  public static final int PLAN_UNDO = 16;
-
   /** Address of the sites, and their number behind it. */
-  public static final int PLAN_SITES = 32;
+  public static final int PLAN_SITES = 16;
 
   /** Address of the addresses of one byte of each page, and their number behind it. */
-  public static final int PLAN_PAGES = 48;
+  public static final int PLAN_PAGES = 32;
+
+  /**
+   * For each phase, one behind the other, the address of the steps back from there, and their
+   * number behind it; and behind the last the steps that leave the new bytes, for where those back
+   * meet an evacuation that is not possible. See {@link #OP_PHASE}.
+   */
+  public static final int PLAN_UNDO = 48;
+
+  /** The phases. */
+  public static final int PHASES = 3;
+
+  /** Size of an address and a number of steps. */
+  public static final int LIST_SIZE = 16;
 
   /** Address of the ledger's progress word, 0 for none. */
-  public static final int PLAN_PROGRESS = 64;
+  public static final int PLAN_PROGRESS = 112;
 
   /** Its value at step 0. */
-  public static final int PLAN_BEGUN = 72;
+  public static final int PLAN_BEGUN = 120;
 
   /** Its value when the plan is done. */
-  public static final int PLAN_DONE = 80;
+  public static final int PLAN_DONE = 128;
 
   /** Its value when the old bytes stand again. */
-  public static final int PLAN_UNDONE = 88;
+  public static final int PLAN_UNDONE = 136;
 
   /** Whether the pages are known to be the target's own. */
-  public static final int PLAN_WARM = 96;
+  public static final int PLAN_WARM = 144;
 
   /** The poker's: the plan whose late traps may come as well; 0: none. */
-  public static final int PLAN_NEXT = 104;
+  public static final int PLAN_NEXT = 152;
 
   /** The poker's: whether late traps may come. */
-  public static final int PLAN_RETIRED = 112;
+  public static final int PLAN_RETIRED = 160;
+
+  /** The poker's: which of its steps back are to be done, from 0. */
+  public static final int PLAN_PHASE = 168;
+
+  /** Whether several instructions become one, or one becomes several, at some site. */
+  public static final int PLAN_DISPLACES = 176;
+
+  /** How long a thread that can't be moved out of a site is waited for, in nanoseconds. */
+  public static final int PLAN_PATIENCE = 184;
 
   /** Size of a plan's header. */
-  public static final int PLAN_SIZE = 128;
+  public static final int PLAN_SIZE = 192;
 
   /** A site's absolute address. */
   public static final int SITE_ADDRESS = 0;
@@ -327,8 +353,14 @@ public final class SessionLayout {
   /** Its length, 4 bytes. */
   public static final int SITE_LENGTH = 8;
 
-  /** Whether its breakpoint is ours, 4 bytes. */
+  /** Whether its breakpoint is ours, 2 bytes. */
   public static final int SITE_IS_OURS = 12;
+
+  /**
+   * Which of its bytes are those of several instructions: {@link #SITE_OLD}, {@link #SITE_NEW}, 0
+   * for neither; 2 bytes.
+   */
+  public static final int SITE_SEVERAL = 14;
 
   /** The bytes that stand there before, 16. */
   public static final int SITE_OLD = 16;
@@ -336,8 +368,15 @@ public final class SessionLayout {
   /** The bytes that stand there afterwards, 16. */
   public static final int SITE_NEW = 32;
 
+  /**
+   * Address of 8 bytes for each byte of the site: where a thread goes on that stands there, in the
+   * out-of-line copy; 0 where no instruction begins behind the first byte, and at the first byte
+   * where a thread waits. 0: there is no copy.
+   */
+  public static final int SITE_COPIES = 48;
+
   /** Size of a site. */
-  public static final int SITE_SIZE = 48;
+  public static final int SITE_SIZE = 56;
 
   /** Longest site in bytes. */
   public static final int SITE_MOST = 16;
@@ -345,7 +384,7 @@ public final class SessionLayout {
   /** What a step does, 1 byte: one of the OP constants. */
   public static final int OP_KIND = 0;
 
-  /** Bytes that it writes, 1 byte. */
+  /** Bytes that it writes, or the number of a phase, 1 byte. */
   public static final int OP_LENGTH = 1;
 
   /** Which of the plan's steps it is, 4 bytes. */
@@ -374,6 +413,15 @@ public final class SessionLayout {
 
   /** Wait for the JVM: for tests. */
   public static final int OP_PAUSE = 3;
+
+  /** Evacuate all sites whose several instructions are to go. */
+  public static final int OP_EVACUATE = 4;
+
+  /**
+   * From now on the way back is another: 1, when no thread stands inside of a site whose several
+   * instructions go, or can come in; 2, when threads may run those that come.
+   */
+  public static final int OP_PHASE = 5;
 
   // ---------------------------------------------------------------- a tracee
 

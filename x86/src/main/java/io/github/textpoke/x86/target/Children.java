@@ -4,9 +4,12 @@ import static io.github.textpoke.apply.internal.SessionLayout.PLAN_BEGUN;
 import static io.github.textpoke.apply.internal.SessionLayout.PLAN_NEXT;
 import static io.github.textpoke.apply.internal.SessionLayout.PLAN_PROGRESS;
 import static io.github.textpoke.apply.internal.SessionLayout.PLAN_SITES;
+import static io.github.textpoke.apply.internal.SessionLayout.PLAN_UNDONE;
 import static io.github.textpoke.apply.internal.SessionLayout.SCRATCH;
 import static io.github.textpoke.apply.internal.SessionLayout.SITE_ADDRESS;
 import static io.github.textpoke.apply.internal.SessionLayout.SITE_LENGTH;
+import static io.github.textpoke.apply.internal.SessionLayout.SITE_OLD;
+import static io.github.textpoke.apply.internal.SessionLayout.SITE_SEVERAL;
 import static io.github.textpoke.apply.internal.SessionLayout.SITE_SIZE;
 
 import com.google.common.collect.ImmutableList;
@@ -16,36 +19,65 @@ import io.github.textpoke.x86.target.Value.Slot;
 
 /**
  * A child that was forked in the middle of a plan has inherited its bytes as they stood, and nobody
- * who would take its traps. When it reports itself the plan is over in the parent; the child is
- * still stopped, with one thread, so it gets the parent's bytes, and the parent's word on them in
- * the ledger.
+ * who would take its traps. When it reports itself it is still stopped, with one thread, outside of
+ * every site. Where the plan is over in the parent it gets the parent's bytes, else the old ones,
+ * and a word on them in the ledger.
+ *
+ * <p>Its stack is a copy of its parent's, which may lead back inside of a site that displaces,
+ * where it was forked before the evacuation: then the several instructions stand there still. So it
+ * keeps them, and with them all that was before the plan.
  */
 final class Children {
   private static final Place BYTES = new Place(SCRATCH + 0x760);
   private static final Slot INHERITED = new Slot(SCRATCH + 0x780, 8);
-  private static final int BREAKPOINT = 0xcc;
 
   /** {@code settle(child)}. */
   final Routine settle;
 
   private final Emitter emitter;
   private final Leaves leaves;
+  private final Sites sites;
   private final Routine breakpointAt;
   private final Slot memory;
   private final Slot plan;
   private final Slot index;
   private final Slot at;
 
-  Children(Emitter emitter, Leaves leaves, ProcFiles files, Routine breakpointAt, Slot retired) {
+  /** Whether the plan is under way in the parent, so that its bytes are nobody's example. */
+  private final Slot unfinished;
+
+  /** Whether the child gets what was before the plan. */
+  private final Slot old;
+
+  private final Routine standsThere;
+
+  /**
+   * @param current the plan that was begun last
+   * @param underWay whether events are taken though that is not over
+   */
+  Children(
+      Emitter emitter,
+      Leaves leaves,
+      ProcFiles files,
+      Sites sites,
+      Routine breakpointAt,
+      Slot retired,
+      Slot current,
+      Slot underWay) {
     this.emitter = emitter;
     this.leaves = leaves;
+    this.sites = sites;
     this.breakpointAt = breakpointAt;
     memory = emitter.variable();
     plan = emitter.variable();
     index = emitter.variable();
     at = emitter.variable();
+    unfinished = emitter.variable();
+    old = emitter.variable();
     Slot child = emitter.variable();
     Routine differs = differs();
+    standsThere = standsThere();
+    Routine decide = decide();
     Routine copy = copy();
     settle =
         emitter.routine(
@@ -61,15 +93,26 @@ final class Children {
               emitter.loopWhile(
                   plan.isNot(0),
                   () -> {
-                    emitter.when(differs.of().isNot(0), () -> emitter.run(copy));
+                    emitter.set(unfinished, 0);
+                    emitter.when(plan.is(current), () -> emitter.set(unfinished, underWay));
+                    emitter.when(
+                        differs.of().isNot(0),
+                        () -> {
+                          emitter.run(decide);
+                          emitter.run(copy);
+                        });
                     emitter.set(plan, plan.at(PLAN_NEXT));
                   });
               emitter.system(Sys.CLOSE, memory);
             });
   }
 
-  private Value read(Value to, int length, Value address) {
-    return Emitter.call(Sys.PREAD64, memory, to, Value.of(length), address);
+  private Value read(Value to, Value length, Value address) {
+    return Emitter.call(Sys.PREAD64, memory, to, length, address);
+  }
+
+  private void write(Value from, Value length, Value address) {
+    emitter.system(Sys.PWRITE64, memory, from, length, address);
   }
 
   private Routine differs() {
@@ -82,7 +125,7 @@ final class Children {
               plan.at(PLAN_PROGRESS).isNot(0),
               () -> {
                 emitter.when(
-                    read(INHERITED.address(), 8, plan.at(PLAN_PROGRESS)).isNot(8),
+                    read(INHERITED.address(), Value.of(8), plan.at(PLAN_PROGRESS)).isNot(8),
                     () -> emitter.give(0));
                 emitter.note("one that was made before the plan began keeps what it has");
                 emitter.when(
@@ -97,8 +140,12 @@ final class Children {
               () -> {
                 emitter.set(at, site().at(SITE_ADDRESS));
                 emitter.when(
-                    Emitter.both(read(BYTES, 1, at).is(1), BYTES.byteAt(0).is(BREAKPOINT)),
-                    () -> emitter.when(breakpointAt.of(at).is(0), () -> emitter.give(1)));
+                    Emitter.both(
+                        read(BYTES, Value.of(1), at).is(1), BYTES.byteAt(0).is(Sites.BREAKPOINT)),
+                    () ->
+                        emitter.when(
+                            Emitter.either(unfinished.isNot(0), breakpointAt.of(at).is(0)),
+                            () -> emitter.give(1)));
               });
         });
   }
@@ -107,10 +154,43 @@ final class Children {
     return plan.at(PLAN_SITES).plus(index.times(SITE_SIZE));
   }
 
+  private Routine standsThere() {
+    return emitter.routine(
+        "standsThere",
+        "whether the several instructions of a site stand in the child",
+        ImmutableList.of(),
+        () -> {
+          emitter.when(at.shortAt(SITE_SEVERAL).is(0), () -> emitter.give(0));
+          emitter.when(
+              read(BYTES, at.intAt(SITE_LENGTH), at.at(SITE_ADDRESS)).isNot(at.intAt(SITE_LENGTH)),
+              () -> emitter.give(0));
+          emitter.give(sites.standIn.of(at, BYTES));
+        });
+  }
+
+  private Routine decide() {
+    return emitter.routine(
+        "decide",
+        "whether the child gets what was before the plan",
+        ImmutableList.of(),
+        () -> {
+          emitter.set(old, unfinished);
+          emitter.times(
+              index,
+              plan.at(PLAN_SITES + 8),
+              () -> {
+                emitter.set(at, site());
+                emitter.when(
+                    at.shortAt(SITE_SEVERAL).is(SITE_OLD),
+                    () -> emitter.when(standsThere.of().isNot(0), () -> emitter.set(old, 1)));
+              });
+        });
+  }
+
   private Routine copy() {
     return emitter.routine(
         "copySites",
-        "the parent's bytes, and its progress word",
+        "the old bytes, or the parent's, and a progress word",
         ImmutableList.of(),
         () -> {
           emitter.times(
@@ -119,24 +199,36 @@ final class Children {
               () -> {
                 emitter.set(at, site());
                 emitter.when(
-                    leaves.fetch.of(at.at(SITE_ADDRESS), BYTES, at.intAt(SITE_LENGTH)).is(0),
+                    standsThere.of().isNot(0),
+                    () -> {
+                      emitter.note("threads may stand inside, or come back there");
+                      write(
+                          at.plus(at.shortAt(SITE_SEVERAL)),
+                          at.intAt(SITE_LENGTH),
+                          at.at(SITE_ADDRESS));
+                    },
                     () ->
-                        emitter.system(
-                            Sys.PWRITE64,
-                            memory,
-                            BYTES,
-                            at.intAt(SITE_LENGTH),
-                            at.at(SITE_ADDRESS)));
+                        emitter.when(
+                            old.isNot(0),
+                            () ->
+                                write(
+                                    at.plus(SITE_OLD), at.intAt(SITE_LENGTH), at.at(SITE_ADDRESS)),
+                            () ->
+                                emitter.when(
+                                    leaves
+                                        .fetch
+                                        .of(at.at(SITE_ADDRESS), BYTES, at.intAt(SITE_LENGTH))
+                                        .is(0),
+                                    () ->
+                                        write(BYTES, at.intAt(SITE_LENGTH), at.at(SITE_ADDRESS)))));
               });
           emitter.when(
               plan.at(PLAN_PROGRESS).isNot(0),
               () ->
-                  emitter.system(
-                      Sys.PWRITE64,
-                      memory,
-                      plan.at(PLAN_PROGRESS),
-                      Value.of(8),
-                      plan.at(PLAN_PROGRESS)));
+                  emitter.when(
+                      old.isNot(0),
+                      () -> write(plan.plus(PLAN_UNDONE), Value.of(8), plan.at(PLAN_PROGRESS)),
+                      () -> write(plan.at(PLAN_PROGRESS), Value.of(8), plan.at(PLAN_PROGRESS))));
         });
   }
 }

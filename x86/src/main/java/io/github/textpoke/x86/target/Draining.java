@@ -1,7 +1,5 @@
 package io.github.textpoke.x86.target;
 
-import static io.github.textpoke.apply.internal.SessionLayout.SCRATCH;
-
 import com.google.common.collect.ImmutableList;
 import io.github.textpoke.x86.target.Emitter.Routine;
 import io.github.textpoke.x86.target.Value.Slot;
@@ -12,14 +10,10 @@ import io.github.textpoke.x86.target.Value.Slot;
  * it is left alone.
  */
 final class Draining {
-  private static final Slot SET = new Slot(SCRATCH + 0x620, 8);
   private static final int LOOK_NANOS = 2_000_000;
 
   /** {@code drain()}. */
   final Routine drain;
-
-  /** {@code awaitEvent(nanos)}: until something happens, or the JVM calls, or the time is over. */
-  final Routine awaitEvent;
 
   private final Emitter emitter;
   private final ThreadFiles files;
@@ -31,7 +25,6 @@ final class Draining {
 
   Draining(
       Emitter emitter,
-      Shared shared,
       ThreadFiles files,
       Threads threads,
       Events events,
@@ -43,21 +36,6 @@ final class Draining {
     this.events = events;
     this.seizing = seizing;
     entry = emitter.variable();
-    Slot nanos = emitter.variable();
-    awaitEvent =
-        emitter.routine(
-            "awaitEvent",
-            "a traced thread's stop sends SIGCHLD, and so does the JVM; it is blocked, so kept",
-            ImmutableList.of(nanos),
-            () -> {
-              emitter.set(SET, 1L << Sys.SIGCHLD - 1);
-              emitter.system(
-                  Sys.RT_SIGTIMEDWAIT,
-                  SET.address(),
-                  Value.of(0),
-                  shared.timespec.of(nanos),
-                  Value.of(Sys.SIGSET_SIZE));
-            });
     makesChild = makesChild(emitter.variable());
     Routine mayRunCode = mayRunCode(emitter.variable());
     Routine forgetUnstoppable =
@@ -191,7 +169,7 @@ final class Draining {
                         events.gone.or(events.execed).isNot(0),
                         threads.count.of(Value.of(Threads.DRAINING | Threads.EXPECTED)).is(0)),
                     emitter::leave);
-                emitter.run(awaitEvent, Value.of(LOOK_NANOS));
+                emitter.run(events.awaitEvent, Value.of(LOOK_NANOS));
                 emitter.run(events.takeAll);
                 emitter.run(forgetUnstoppable);
               });

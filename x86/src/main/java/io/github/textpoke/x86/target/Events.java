@@ -5,33 +5,36 @@ import static io.github.textpoke.apply.internal.SessionLayout.FLAG_HOLDS_TRAPS;
 import static io.github.textpoke.apply.internal.SessionLayout.FLAG_IGNORED;
 import static io.github.textpoke.apply.internal.SessionLayout.NO_CALL;
 import static io.github.textpoke.apply.internal.SessionLayout.PLAN_NEXT;
-import static io.github.textpoke.apply.internal.SessionLayout.PLAN_SITES;
 import static io.github.textpoke.apply.internal.SessionLayout.REPEATABLE;
 import static io.github.textpoke.apply.internal.SessionLayout.SCRATCH;
 import static io.github.textpoke.apply.internal.SessionLayout.SITE_ADDRESS;
 import static io.github.textpoke.apply.internal.SessionLayout.SITE_IS_OURS;
 import static io.github.textpoke.apply.internal.SessionLayout.SITE_LENGTH;
-import static io.github.textpoke.apply.internal.SessionLayout.SITE_SIZE;
 import static io.github.textpoke.apply.internal.SessionLayout.TRACEE_MASK;
 
 import com.google.common.collect.ImmutableList;
 import io.github.textpoke.x86.target.Emitter.Routine;
 import io.github.textpoke.x86.target.Value.Load;
 import io.github.textpoke.x86.target.Value.Place;
-import io.github.textpoke.x86.target.Value.Quotient;
 import io.github.textpoke.x86.target.Value.Signed;
 import io.github.textpoke.x86.target.Value.Slot;
 
 /**
- * What the threads report, and what becomes of them. Events are taken between two plans, never
- * within: a thread that has trapped waits by itself, stopped, until the first byte is written. So
- * whenever a trap is looked at, its breakpoint is gone, and the thread runs the site again.
+ * What the threads report, and what becomes of them. Where each instruction is replaced by one,
+ * events are taken between two plans, never within: a thread that has trapped waits by itself,
+ * stopped, until the first byte is written. So whenever a trap is looked at, its breakpoint is
+ * gone, and the thread runs the site again.
+ *
+ * <p>While instructions are displaced, events are taken at every step. Whoever has trapped at one
+ * of them goes on in the out-of-line copy, at once; who has to wait is parked until the plan is
+ * over.
  */
 final class Events {
   static final Place REGISTERS = new Place(SCRATCH);
   static final Slot RAX = new Slot(SCRATCH + Sys.REGISTERS_RAX, 8);
   static final Slot ORIG_RAX = new Slot(SCRATCH + Sys.REGISTERS_ORIG_RAX, 8);
   static final Slot RIP = new Slot(SCRATCH + Sys.REGISTERS_RIP, 8);
+  static final Slot RSP = new Slot(SCRATCH + Sys.REGISTERS_RSP, 8);
   private static final int SIGINFO = SCRATCH + 0x100;
   private static final int PEEK = SCRATCH + 0x180;
   private static final int PEEKED = SCRATCH + 0x200;
@@ -39,7 +42,8 @@ final class Events {
   private static final Slot STATUS = new Slot(SCRATCH + 0x640, 4);
   private static final Slot WORD = new Slot(SCRATCH + 0x648, 8);
   private static final Slot BYTE = new Slot(SCRATCH + 0x650, 1);
-  private static final int BREAKPOINT = 0xcc;
+  private static final Slot SET = new Slot(SCRATCH + 0x620, 8);
+  private static final Place BYTES = new Place(SCRATCH + 0x730);
   private static final int STOPPED = 0x7f;
   private static final int SIGTRAP_BIT = 1 << Sys.SIGTRAP - 1;
 
@@ -48,6 +52,12 @@ final class Events {
 
   /** {@code takeAll()}: handles what has happened, without waiting. */
   final Routine takeAll;
+
+  /** {@code awaitEvent(nanos)}: until something happens, or the JVM calls, or the time is over. */
+  final Routine awaitEvent;
+
+  /** {@code releaseParked()}: the plan is over, and its breakpoints are gone. */
+  final Routine releaseParked;
 
   /** {@code settle()}: puts right what traps have changed. */
   final Routine settle;
@@ -71,6 +81,12 @@ final class Events {
   /** Plans whose late traps may still come: the first; each knows the next. */
   final Slot retired;
 
+  /** The plan that was begun last, 0 when its late traps can't come any more. */
+  final Slot current;
+
+  /** Whether it displaces instructions, and is not over. */
+  final Slot underWay;
+
   /** Whether a trap of the program's has to wait until the handler was looked at. */
   final Slot holding;
 
@@ -82,18 +98,34 @@ final class Events {
   private final Leaves leaves;
   private final Threads threads;
   private final SigtrapHandler handler;
+  private final Sites sites;
+  private final Evacuees evacuees;
   private final Children children;
   private final Slot tid;
   private final Slot status;
   private final Slot entry;
   private final Slot signal;
   private final Slot site;
-  private final Slot length;
+
+  /** Of the last trap: the site of ours whose breakpoint was run, 0: it is not ours. */
+  private final Slot met;
+
+  /** Where the thread goes on, 0: it runs the site again. */
+  private final Slot copy;
+
+  /** Whether the breakpoint is of the plan that is under way. */
+  private final Slot metNow;
+
   private final Routine resume;
-  private final Routine ourLength;
+  private final Routine meet;
+  private final Routine isOneByte;
+  private final Routine isNotOurs;
+  private final Routine isGone;
   private final Routine repair;
   private final Routine restoreMask;
-  private final Routine rewind;
+  private final Routine seeStopped;
+  private final Routine goOn;
+  private final Routine run;
   private final Routine passOn;
   private final Routine firstStop;
   private final Routine stop;
@@ -106,8 +138,12 @@ final class Events {
       Leaves leaves,
       Threads threads,
       SigtrapHandler handler,
-      ProcFiles files) {
+      ProcFiles files,
+      Sites sites,
+      Evacuees evacuees) {
     this.emitter = emitter;
+    this.sites = sites;
+    this.evacuees = evacuees;
     this.shared = shared;
     this.leaves = leaves;
     this.threads = threads;
@@ -117,6 +153,8 @@ final class Events {
     target = emitter.variable();
     self = emitter.variable();
     retired = emitter.variable();
+    current = emitter.variable();
+    underWay = emitter.variable();
     holding = emitter.variable();
     forks = emitter.variable();
     tid = emitter.variable();
@@ -124,11 +162,15 @@ final class Events {
     entry = emitter.variable();
     signal = emitter.variable();
     site = emitter.variable();
-    length = emitter.variable();
+    met = emitter.variable();
+    copy = emitter.variable();
+    metNow = emitter.variable();
     Slot resumed = emitter.variable();
     Slot delivered = emitter.variable();
     breakpointAt = breakpointAt(emitter.variable());
-    children = new Children(emitter, leaves, files, breakpointAt, retired);
+    children =
+        new Children(emitter, leaves, files, sites, breakpointAt, retired, current, underWay);
+    awaitEvent = awaitEvent(emitter.variable());
     resume =
         emitter.routine(
             "resume",
@@ -136,17 +178,22 @@ final class Events {
             ImmutableList.of(resumed, delivered),
             () -> ptrace(Sys.PTRACE_CONT, resumed, Value.of(0), delivered));
     isTrapQueued = isTrapQueued(emitter.variable(), emitter.variable(), emitter.variable());
-    ourLength =
-        ourLength(emitter.variable(), emitter.variable(), emitter.variable(), emitter.variable());
+    meet = meet(emitter.variable(), emitter.variable(), emitter.variable());
+    isOneByte = isOneByte();
+    isNotOurs = isNotOurs();
+    isGone = isGone();
     repair = repair(emitter.variable(), emitter.variable());
     restoreMask = restoreMask();
-    rewind = rewind();
+    seeStopped = seeStopped();
+    goOn = goOn(emitter.variable());
+    run = run();
     passOn = passOn();
     trap = trap();
     firstStop = firstStop(emitter.variable(), emitter.variable());
     stop = stop(emitter.variable());
     takeAll = takeAll();
     release = release();
+    releaseParked = releaseParked(emitter.variable());
     settle = settle(emitter.variable());
   }
 
@@ -167,7 +214,23 @@ final class Events {
           emitter.when(
               leaves.fetch.of(address, BYTE.address(), Value.of(1)).isNot(0),
               () -> emitter.give(0));
-          emitter.when(BYTE.is(BREAKPOINT), () -> emitter.give(1));
+          emitter.when(BYTE.is(Sites.BREAKPOINT), () -> emitter.give(1));
+        });
+  }
+
+  private Routine awaitEvent(Slot nanos) {
+    return emitter.routine(
+        "awaitEvent",
+        "a traced thread's stop sends SIGCHLD, and so does the JVM; it is blocked, so kept",
+        ImmutableList.of(nanos),
+        () -> {
+          emitter.set(SET, 1L << Sys.SIGCHLD - 1);
+          emitter.system(
+              Sys.RT_SIGTIMEDWAIT,
+              SET.address(),
+              Value.of(0),
+              shared.timespec.of(nanos),
+              Value.of(Sys.SIGSET_SIZE));
         });
   }
 
@@ -203,40 +266,105 @@ final class Events {
         });
   }
 
-  /** Sites are sorted, so this is a search in halves, plan by plan. */
-  private Routine ourLength(Slot address, Slot plan, Slot low, Slot high) {
-    Slot middle = emitter.variable();
+  /**
+   * The plan that was begun last comes first. Of others, a copy comes before a site: it does what
+   * was to be run, whichever code stands there now.
+   */
+  private Routine meet(Slot address, Slot plan, Slot around) {
     return emitter.routine(
-        "ourLength",
-        "length of the site of ours at an address; 0: none whose trap is ours",
+        "meet",
+        "which breakpoint of ours stood at an address, and where who has run it goes on",
         ImmutableList.of(address),
         () -> {
+          emitter.set(met, 0);
+          emitter.set(copy, 0);
+          emitter.set(metNow, 0);
+          emitter.when(
+              current.isNot(0),
+              () -> {
+                emitter.set(around, sites.around.of(current, address));
+                emitter.when(
+                    around.isNot(0),
+                    () -> {
+                      emitter.when(
+                          around.at(SITE_ADDRESS).is(address),
+                          () ->
+                              emitter.when(
+                                  around.shortAt(SITE_IS_OURS).isNot(0),
+                                  () -> emitter.set(met, around)),
+                          () ->
+                              emitter.when(
+                                  sites.copy.of(around, address).isNot(0),
+                                  () -> emitter.set(met, around)));
+                      emitter.when(
+                          met.isNot(0),
+                          () -> {
+                            emitter.set(metNow, underWay);
+                            emitter.note(
+                                "to the copy of the first byte only while it is displaced");
+                            emitter.when(
+                                Emitter.either(
+                                    metNow.isNot(0), around.at(SITE_ADDRESS).isNot(address)),
+                                () -> emitter.set(copy, sites.copy.of(around, address)));
+                            emitter.give(met);
+                          });
+                    });
+              });
           emitter.set(plan, retired);
           emitter.loopWhile(
               plan.isNot(0),
               () -> {
-                emitter.set(low, 0);
-                emitter.set(high, plan.at(PLAN_SITES + 8));
-                emitter.loopWhile(
-                    low.isLess(high),
-                    () -> {
-                      emitter.set(middle, new Quotient(low.plus(high), 2, false));
-                      Value at = plan.at(PLAN_SITES).plus(middle.times(SITE_SIZE));
-                      emitter.when(
-                          at.at(SITE_ADDRESS).is(address),
-                          () -> {
-                            emitter.when(
-                                at.intAt(SITE_IS_OURS).isNot(0),
-                                () -> emitter.give(at.intAt(SITE_LENGTH)));
-                            emitter.leave();
-                          });
-                      emitter.when(
-                          at.at(SITE_ADDRESS).isBelow(address),
-                          () -> emitter.set(low, middle.plus(1)),
-                          () -> emitter.set(high, middle));
-                    });
+                emitter.set(around, sites.around.of(plan, address));
+                emitter.when(
+                    around.isNot(0),
+                    () ->
+                        emitter.when(
+                            around.at(SITE_ADDRESS).is(address),
+                            () ->
+                                emitter.when(
+                                    Emitter.both(met.is(0), around.shortAt(SITE_IS_OURS).isNot(0)),
+                                    () -> emitter.set(met, around)),
+                            () -> {
+                              emitter.set(copy, sites.copy.of(around, address));
+                              emitter.when(
+                                  copy.isNot(0),
+                                  () -> {
+                                    emitter.set(met, around);
+                                    emitter.give(met);
+                                  });
+                            }));
                 emitter.set(plan, plan.at(PLAN_NEXT));
               });
+          emitter.give(met);
+        });
+  }
+
+  private Routine isOneByte() {
+    return emitter.routine(
+        "isOneByte",
+        "whether the instruction that the breakpoint was on had one byte",
+        ImmutableList.of(),
+        () -> {
+          emitter.when(
+              site.plus(1).minus(met.at(SITE_ADDRESS)).is(met.intAt(SITE_LENGTH)),
+              () -> emitter.give(1));
+          emitter.give(sites.copy.of(met, site.plus(1)));
+        });
+  }
+
+  /** Where one instruction stands, none can: a byte of it looks like one. */
+  private Routine isNotOurs() {
+    return emitter.routine(
+        "isNotOurs",
+        "whether somebody else's breakpoint stands on a boundary inside of a site",
+        ImmutableList.of(),
+        () -> {
+          emitter.when(
+              Emitter.either(metNow.isNot(0), breakpointAt.of(site).is(0)), () -> emitter.give(0));
+          emitter.when(
+              leaves.fetch.of(met.at(SITE_ADDRESS), BYTES, met.intAt(SITE_LENGTH)).isNot(0),
+              () -> emitter.give(0));
+          emitter.give(sites.standIn.of(met, BYTES));
         });
   }
 
@@ -295,19 +423,50 @@ final class Events {
         });
   }
 
-  private Routine rewind() {
+  private Routine seeStopped() {
     return emitter.routine(
-        "rewind",
-        "the thread is to run its site again",
+        "seeStopped",
+        "where a stopped thread stands, if that is asked; at the breakpoint whose trap is queued",
         ImmutableList.of(),
         () -> {
+          emitter.when(Emitter.either(entry.is(0), evacuees.kind.is(0)), () -> emitter.give(0));
+          emitter.when(
+              Threads.flags(entry).has(Threads.EVACUATING),
+              () ->
+                  emitter.when(isTrapQueued.of(tid).is(0), () -> emitter.run(evacuees.see, entry)));
+        });
+  }
+
+  private Routine goOn(Slot address) {
+    return emitter.routine(
+        "goOn",
+        "the thread is to run its site again, or the copy",
+        ImmutableList.of(address),
+        () -> {
           emitter.add(Shared.TRAPS, 1);
-          emitter.add(Shared.PARKED, 1);
-          emitter.set(RIP, site);
+          emitter.when(address.is(site), () -> emitter.add(Shared.PARKED, 1));
+          emitter.set(RIP, address);
           ptrace(Sys.PTRACE_SETREGS, tid, Value.of(0), REGISTERS);
           threads.clear(entry, Threads.DRAINING);
           emitter.when(handler.ofInterest(), () -> emitter.set(handler.inDoubt, 1));
           emitter.run(restoreMask);
+          emitter.run(seeStopped);
+        });
+  }
+
+  private Routine run() {
+    return emitter.routine(
+        "run",
+        "a thread that has trapped runs; one that was in a group stop goes back to it",
+        ImmutableList.of(),
+        () -> {
+          emitter.when(
+              Threads.flags(entry).has(Threads.REJOINS_GROUP_STOP),
+              () -> {
+                threads.clear(entry, Threads.REJOINS_GROUP_STOP);
+                ptrace(Sys.PTRACE_INTERRUPT, tid, Value.of(0), Value.of(0));
+              });
+          emitter.run(resume, tid, Value.of(0));
         });
   }
 
@@ -338,38 +497,61 @@ final class Events {
                 emitter.give(0);
               });
           emitter.set(site, RIP.minus(1));
-          emitter.set(length, ourLength.of(site));
+          emitter.run(meet, site);
           emitter.when(
               new Slot(SIGINFO + Sys.SIGINFO_CODE, 4).isNot(Sys.SI_KERNEL),
               () -> {
                 emitter.note("sent by somebody; the kernel merges it with that of a breakpoint");
-                emitter.when(length.isGreater(1), () -> emitter.run(rewind));
+                emitter.when(
+                    met.isNot(0),
+                    () -> emitter.when(isOneByte.of().is(0), this::goOnFromBreakpoint));
+                emitter.run(seeStopped);
                 emitter.when(
                     Shared.FLAGS.has(FLAG_IGNORED),
                     () -> emitter.run(resume, tid, Value.of(0)),
                     () -> emitter.run(passOn));
                 emitter.give(0);
               });
-          emitter.note("another breakpoint may stand there: the program's own");
           emitter.when(
-              Emitter.both(length.isNot(0), breakpointAt.of(site).is(0)),
+              Emitter.both(metNow.isNot(0), copy.is(0)),
               () -> {
-                emitter.run(rewind);
-                emitter.when(
-                    Threads.flags(entry).has(Threads.REJOINS_GROUP_STOP),
-                    () -> {
-                      threads.clear(entry, Threads.REJOINS_GROUP_STOP);
-                      ptrace(Sys.PTRACE_INTERRUPT, tid, Value.of(0), Value.of(0));
-                    });
-                emitter.run(resume, tid, Value.of(0));
-              },
-              () -> {
-                threads.clear(entry, Threads.DRAINING);
-                emitter.when(
-                    Shared.FLAGS.has(FLAG_HOLDS_TRAPS),
-                    () -> threads.set(entry, Threads.HELD),
-                    () -> emitter.run(passOn));
+                emitter.note("until the first byte is written");
+                emitter.run(goOn, site);
+                threads.set(entry, Threads.PARKED);
+                emitter.give(0);
               });
+          emitter.when(
+              isGone.of().isNot(0),
+              () -> {
+                goOnFromBreakpoint();
+                emitter.run(run);
+                emitter.give(0);
+              });
+          threads.clear(entry, Threads.DRAINING);
+          emitter.run(seeStopped);
+          emitter.when(
+              Shared.FLAGS.has(FLAG_HOLDS_TRAPS),
+              () -> threads.set(entry, Threads.HELD),
+              () -> emitter.run(passOn));
+        });
+  }
+
+  private void goOnFromBreakpoint() {
+    emitter.when(copy.isNot(0), () -> emitter.run(goOn, copy), () -> emitter.run(goOn, site));
+  }
+
+  /** Another breakpoint may stand there: the program's own, or a debugger's. */
+  private Routine isGone() {
+    return emitter.routine(
+        "isGone",
+        "whether the breakpoint that was met is ours, and who has run it may go on",
+        ImmutableList.of(),
+        () -> {
+          emitter.when(met.is(0), () -> emitter.give(0));
+          emitter.when(
+              copy.isNot(0),
+              () -> emitter.when(isNotOurs.of().is(0), () -> emitter.give(1)),
+              () -> emitter.when(breakpointAt.of(site).is(0), () -> emitter.give(1)));
         });
   }
 
@@ -431,6 +613,8 @@ final class Events {
               });
           emitter.run(repair);
           emitter.set(queued, isTrapQueued.of(tid));
+          threads.clear(entry, Threads.ASKED);
+          emitter.run(seeStopped);
           emitter.when(queued.is(0), () -> threads.clear(entry, Threads.DRAINING));
           emitter.when(
               Emitter.either(signal.isLess(Sys.SIGSTOP), signal.isGreater(Sys.SIGTTOU)),
@@ -505,6 +689,7 @@ final class Events {
           emitter.run(resume, tid, Value.of(0));
           emitter.give(0);
         });
+    threads.clear(entry, Threads.ASKED);
     emitter.when(
         Threads.flags(entry).has(Threads.DRAINING),
         () ->
@@ -515,7 +700,11 @@ final class Events {
             emitter.when(
                 signal.is(Sys.SIGTRAP),
                 () -> emitter.run(trap),
-                () -> emitter.run(resume, tid, signal)),
+                () -> {
+                  emitter.note("a handler of the program's is to find it outside");
+                  emitter.run(seeStopped);
+                  emitter.run(resume, tid, signal);
+                }),
         () ->
             emitter.when(
                 event.is(Sys.PTRACE_EVENT_EXEC),
@@ -542,6 +731,7 @@ final class Events {
                   emitter.when(
                       Emitter.both(event.is(Sys.PTRACE_EVENT_VFORK), entry.isNot(0)),
                       () -> threads.set(entry, Threads.VFORKS));
+                  emitter.run(seeStopped);
                   emitter.run(resume, tid, Value.of(0));
                 }));
   }
@@ -588,15 +778,39 @@ final class Events {
               answer(Sys.PTRACE_GETREGS, tid, Value.of(0), REGISTERS).is(0),
               () -> {
                 emitter.set(site, RIP.minus(1));
+                emitter.run(meet, site);
                 emitter.when(
-                    Emitter.both(ourLength.of(site).isNot(0), breakpointAt.of(site).is(0)),
+                    isGone.of().isNot(0),
                     () -> {
-                      emitter.run(rewind);
-                      emitter.run(resume, tid, Value.of(0));
+                      goOnFromBreakpoint();
+                      emitter.run(run);
                       emitter.give(0);
                     });
               });
           emitter.run(resume, tid, Value.of(Sys.SIGTRAP));
+        });
+  }
+
+  private Routine releaseParked(Slot index) {
+    return emitter.routine(
+        "releaseParked",
+        "those that waited for the plan's end run their site again",
+        ImmutableList.of(),
+        () -> {
+          emitter.when(threads.count.of(Value.of(Threads.PARKED)).is(0), () -> emitter.give(0));
+          emitter.times(
+              index,
+              threads.size,
+              () -> {
+                emitter.set(entry, Threads.at(index));
+                emitter.when(
+                    Threads.flags(entry).has(Threads.PARKED),
+                    () -> {
+                      threads.clear(entry, Threads.PARKED);
+                      emitter.set(tid, Threads.tid(entry));
+                      emitter.run(run);
+                    });
+              });
         });
   }
 }

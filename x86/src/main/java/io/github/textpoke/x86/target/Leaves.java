@@ -52,6 +52,16 @@ final class Leaves {
    */
   final Routine edit;
 
+  /**
+   * {@code scan(from, end, lowest, span, other)}: address of the first of the words from there to
+   * the end that lies in so many bytes from the lowest on, or is the other; it stands in {@link
+   * #scanned} then, which is 0 where there is none before the end or before what can't be read.
+   */
+  final Routine scan;
+
+  /** See {@link #scan}. */
+  final Slot scanned;
+
   /** Handler of SIGSEGV and SIGBUS. */
   final Routine faultHandler;
 
@@ -73,14 +83,19 @@ final class Leaves {
     fetch = emitter.declare("fetch", a, b, c);
     firstSuspect = emitter.declare("firstSuspect", a, b);
     edit = emitter.declare("edit", a, b, c);
+    Slot d = emitter.variable();
+    Slot e = emitter.variable();
+    scanned = emitter.variable();
+    scan = emitter.declare("scan", a, b, c, d, e);
     faultHandler = emitter.declare("faultHandler");
     restorer = emitter.declare("restorer");
     emitter.define(edit, "compare and change the image of a run", () -> edit(a, b, c));
     assembler.place(faultable);
     emitter.define(fetch, "copy from memory that may not be there", () -> fetch(a, b, c));
     emitter.define(firstSuspect, "the first site that is not old", () -> firstSuspect(a, b));
+    emitter.define(scan, "words of a stack that may be a boundary", () -> scan(a, b, c, d, e));
     assembler.place(faultableEnd);
-    emitter.define(faultHandler, "a page fault in one of the two above", this::faultHandler);
+    emitter.define(faultHandler, "a page fault in one of the three above", this::faultHandler);
     emitter.define(restorer, "the end of a handler", () -> emitter.system(Sys.RT_SIGRETURN));
   }
 
@@ -176,6 +191,36 @@ final class Leaves {
     assembler.jump(next);
     emitter.note("a fault lands here too: RSI is what could not be read");
     assembler.place(landing);
+    assembler.move(Register.RAX, Register.RSI);
+    assembler.ret();
+    assembler.place(none);
+  }
+
+  private void scan(Slot from, Slot end, Slot lowest, Slot span, Slot other) {
+    Label next = new Label();
+    Label none = new Label();
+    Label found = new Label();
+    assembler.move(Register.RAX, 0);
+    assembler.store(Emitter.BASE, scanned.offset(), Register.RAX, Long.BYTES);
+    load(Register.RSI, from);
+    load(Register.RDI, end);
+    load(Register.RDX, lowest);
+    load(Register.RCX, span);
+    load(Register.R8, other);
+    assembler.place(next);
+    assembler.operate(Operation.CMP, Register.RSI, Register.RDI);
+    assembler.jump(Condition.NOT_BELOW, none);
+    assembler.load(Register.R9, Register.RSI, 0, Long.BYTES);
+    assembler.operate(Operation.CMP, Register.R9, Register.R8);
+    assembler.jump(Condition.EQUAL, found);
+    assembler.move(Register.RAX, Register.R9);
+    assembler.operate(Operation.SUB, Register.RAX, Register.RDX);
+    assembler.operate(Operation.CMP, Register.RAX, Register.RCX);
+    assembler.jump(Condition.BELOW, found);
+    assembler.operate(Operation.ADD, Register.RSI, Long.BYTES);
+    assembler.jump(next);
+    assembler.place(found);
+    assembler.store(Emitter.BASE, scanned.offset(), Register.R9, Long.BYTES);
     assembler.move(Register.RAX, Register.RSI);
     assembler.ret();
     assembler.place(none);

@@ -1,13 +1,16 @@
 package io.github.textpoke.x86.target;
 
 import static io.github.textpoke.apply.internal.SessionLayout.IMAGE;
+import static io.github.textpoke.apply.internal.SessionLayout.LIST_SIZE;
 import static io.github.textpoke.apply.internal.SessionLayout.MASKS;
 import static io.github.textpoke.apply.internal.SessionLayout.OP_ADDRESS;
 import static io.github.textpoke.apply.internal.SessionLayout.OP_BYTES;
+import static io.github.textpoke.apply.internal.SessionLayout.OP_EVACUATE;
 import static io.github.textpoke.apply.internal.SessionLayout.OP_EXPECTED;
 import static io.github.textpoke.apply.internal.SessionLayout.OP_KIND;
 import static io.github.textpoke.apply.internal.SessionLayout.OP_LENGTH;
 import static io.github.textpoke.apply.internal.SessionLayout.OP_PAUSE;
+import static io.github.textpoke.apply.internal.SessionLayout.OP_PHASE;
 import static io.github.textpoke.apply.internal.SessionLayout.OP_RUN;
 import static io.github.textpoke.apply.internal.SessionLayout.OP_SIZE;
 import static io.github.textpoke.apply.internal.SessionLayout.OP_STEP;
@@ -15,11 +18,14 @@ import static io.github.textpoke.apply.internal.SessionLayout.OP_SYNC;
 import static io.github.textpoke.apply.internal.SessionLayout.OUTCOME_ROLLED_BACK;
 import static io.github.textpoke.apply.internal.SessionLayout.OUTCOME_UNKNOWN;
 import static io.github.textpoke.apply.internal.SessionLayout.OUTCOME_UNTOUCHED;
+import static io.github.textpoke.apply.internal.SessionLayout.PHASES;
 import static io.github.textpoke.apply.internal.SessionLayout.PLAN_BEGUN;
+import static io.github.textpoke.apply.internal.SessionLayout.PLAN_DISPLACES;
 import static io.github.textpoke.apply.internal.SessionLayout.PLAN_DONE;
 import static io.github.textpoke.apply.internal.SessionLayout.PLAN_NEXT;
 import static io.github.textpoke.apply.internal.SessionLayout.PLAN_OPS;
 import static io.github.textpoke.apply.internal.SessionLayout.PLAN_PAGES;
+import static io.github.textpoke.apply.internal.SessionLayout.PLAN_PHASE;
 import static io.github.textpoke.apply.internal.SessionLayout.PLAN_PROGRESS;
 import static io.github.textpoke.apply.internal.SessionLayout.PLAN_RETIRED;
 import static io.github.textpoke.apply.internal.SessionLayout.PLAN_SITES;
@@ -32,6 +38,7 @@ import static io.github.textpoke.apply.internal.SessionLayout.SCRATCH;
 import static io.github.textpoke.apply.internal.SessionLayout.SITE_ADDRESS;
 import static io.github.textpoke.apply.internal.SessionLayout.SITE_LENGTH;
 import static io.github.textpoke.apply.internal.SessionLayout.SITE_MOST;
+import static io.github.textpoke.apply.internal.SessionLayout.SITE_NEW;
 import static io.github.textpoke.apply.internal.SessionLayout.SITE_OLD;
 import static io.github.textpoke.apply.internal.SessionLayout.SITE_SIZE;
 
@@ -54,8 +61,8 @@ final class Plans {
   /** {@code apply(plan)}: brings it to its end, or back; the answer stands in {@link Shared}. */
   final Routine apply;
 
-  /** {@code undo(plan)}: from wherever it was cut off. */
-  final Routine undo;
+  /** {@code mend(plan)}: undo what another poker was killed in. */
+  final Routine mend;
 
   /** {@code forget()}: no late traps can come any more. */
   final Routine forget;
@@ -67,6 +74,7 @@ final class Plans {
   private final Shared shared;
   private final Leaves leaves;
   private final Events events;
+  private final Evacuating evacuating;
 
   /** The plan that is under way. */
   private final Slot plan;
@@ -91,12 +99,16 @@ final class Plans {
   private final Routine run;
   private final Routine pause;
   private final Routine steps;
+  private final Routine undo;
+  private final Routine begin;
+  private final Routine end;
 
-  Plans(Emitter emitter, Shared shared, Leaves leaves, Events events) {
+  Plans(Emitter emitter, Shared shared, Leaves leaves, Events events, Evacuating evacuating) {
     this.emitter = emitter;
     this.shared = shared;
     this.leaves = leaves;
     this.events = events;
+    this.evacuating = evacuating;
     memory = emitter.variable();
     plan = emitter.variable();
     op = emitter.variable();
@@ -115,7 +127,10 @@ final class Plans {
     pause = pause(emitter.variable());
     steps = steps(emitter.variable(), emitter.variable(), emitter.variable());
     forget = forget(emitter.variable());
+    begin = begin();
+    end = end();
     undo = undo(emitter.variable());
+    mend = mend(emitter.variable());
     apply = apply(emitter.variable(), emitter.variable(), emitter.variable());
   }
 
@@ -300,6 +315,8 @@ final class Plans {
               op.isBelow(end),
               () -> {
                 emitter.set(step, op.intAt(OP_STEP));
+                emitter.note("who has trapped where instructions are displaced does not wait");
+                emitter.when(events.underWay.isNot(0), () -> emitter.run(events.takeAll));
                 emitter.when(
                     Emitter.both(lenient.is(0), plan.at(PLAN_PROGRESS).isNot(0)),
                     () ->
@@ -320,7 +337,17 @@ final class Plans {
                                 emitter.when(
                                     op.byteAt(OP_KIND).is(OP_PAUSE),
                                     () -> emitter.run(pause),
-                                    () -> emitter.set(result, write.of()))));
+                                    () ->
+                                        emitter.when(
+                                            op.byteAt(OP_KIND).is(OP_PHASE),
+                                            () ->
+                                                emitter.store(
+                                                    plan, PLAN_PHASE, 8, op.byteAt(OP_LENGTH)),
+                                            () ->
+                                                emitter.when(
+                                                    op.byteAt(OP_KIND).is(OP_EVACUATE),
+                                                    () -> evacuate(result),
+                                                    () -> emitter.set(result, write.of()))))));
                 emitter.when(
                     Emitter.both(result.isNot(0), lenient.is(0)), () -> emitter.give(result));
                 emitter.add(op, OP_SIZE);
@@ -344,7 +371,58 @@ final class Plans {
                 emitter::leave));
   }
 
+  /** On the way there the old instructions have to go, on the way back the new ones. */
+  private void evacuate(Slot result) {
+    emitter.when(
+        lenient.is(0),
+        () -> emitter.set(result, evacuating.evacuate.of(plan, Value.of(SITE_OLD))),
+        () -> emitter.set(result, evacuating.evacuate.of(plan, Value.of(SITE_NEW))));
+    emitter.when(result.isNot(0), () -> emitter.give(result));
+  }
+
+  private Routine begin() {
+    return emitter.routine(
+        "beginWindow",
+        "from now on breakpoints of the plan may stand",
+        ImmutableList.of(),
+        () -> {
+          emitter.set(events.current, plan);
+          emitter.set(events.underWay, plan.at(PLAN_DISPLACES));
+          emitter.note("a trap of the program's own may be taken before one that resets a handler");
+          emitter.set(events.holding, plan.at(PLAN_DISPLACES));
+        });
+  }
+
+  private Routine end() {
+    return emitter.routine(
+        "endWindow",
+        "those that have trapped meanwhile run their site again",
+        ImmutableList.of(),
+        () -> {
+          emitter.set(events.underWay, 0);
+          emitter.set(events.holding, 1);
+          emitter.run(events.takeAll);
+          emitter.set(events.holding, 0);
+          emitter.run(events.releaseParked);
+          emitter.run(events.settle);
+        });
+  }
+
+  private Routine mend(Slot mended) {
+    return emitter.routine(
+        "mend",
+        "undo what another poker was killed in",
+        ImmutableList.of(mended),
+        () -> {
+          emitter.set(plan, mended);
+          emitter.run(begin);
+          emitter.run(undo, plan);
+          emitter.run(end);
+        });
+  }
+
   private Routine undo(Slot undone) {
+    Slot list = emitter.variable();
     return emitter.routine(
         "undo",
         "the steps back, as far as they are needed: one that meets other bytes is left out",
@@ -352,7 +430,14 @@ final class Plans {
         () -> {
           emitter.set(plan, undone);
           emitter.set(lenient, 1);
-          emitter.run(steps, plan.at(PLAN_UNDO), end(PLAN_UNDO));
+          emitter.set(list, plan.plus(PLAN_UNDO).plus(plan.at(PLAN_PHASE).times(LIST_SIZE)));
+          emitter.when(
+              steps.of(list.at(0), end(list)).isNot(0),
+              () -> {
+                emitter.note("a thread stays inside of the new instructions, so they stay, too");
+                emitter.set(list, plan.plus(PLAN_UNDO + PHASES * LIST_SIZE));
+                emitter.run(steps, list.at(0), end(list));
+              });
           emitter.note("what is not mapped any more holds nothing of ours");
           emitter.set(Shared.RESULT_OUTCOME, OUTCOME_ROLLED_BACK);
           emitter.when(
@@ -366,8 +451,8 @@ final class Plans {
         });
   }
 
-  private Value end(int list) {
-    return plan.at(list).plus(plan.at(list + 8).times(OP_SIZE));
+  private static Value end(Value list) {
+    return list.at(0).plus(list.at(8).times(OP_SIZE));
   }
 
   private Routine forget(Slot next) {
@@ -375,14 +460,16 @@ final class Plans {
         "forget",
         "no late traps can come any more",
         ImmutableList.of(),
-        () ->
-            emitter.loopWhile(
-                events.retired.isNot(0),
-                () -> {
-                  emitter.set(next, events.retired.at(PLAN_NEXT));
-                  emitter.store(events.retired, PLAN_RETIRED, 8, Value.of(0));
-                  emitter.set(events.retired, next);
-                }));
+        () -> {
+          emitter.set(events.current, 0);
+          emitter.loopWhile(
+              events.retired.isNot(0),
+              () -> {
+                emitter.set(next, events.retired.at(PLAN_NEXT));
+                emitter.store(events.retired, PLAN_RETIRED, 8, Value.of(0));
+                emitter.set(events.retired, next);
+              });
+        });
   }
 
   private Routine apply(Slot applied, Slot index, Slot start) {
@@ -422,9 +509,11 @@ final class Plans {
                 emitter.set(events.retired, plan);
               });
           emitter.note("the window");
+          emitter.store(plan, PLAN_PHASE, 8, Value.of(0));
+          emitter.run(begin);
           emitter.set(Shared.UNDER_WAY, plan);
           emitter.set(windowStart, shared.now.of());
-          emitter.set(result, steps.of(plan.at(PLAN_OPS), end(PLAN_OPS)));
+          emitter.set(result, steps.of(plan.at(PLAN_OPS), end(plan.plus(PLAN_OPS))));
           emitter.when(
               result.is(0),
               () ->
@@ -456,11 +545,7 @@ final class Plans {
           emitter.note("a poker that comes after us says what we have done");
           emitter.set(Shared.FINISHED, number);
           emitter.set(Shared.UNDER_WAY, 0);
-          emitter.note("those that have trapped meanwhile run their site again");
-          emitter.set(events.holding, 1);
-          emitter.run(events.takeAll);
-          emitter.set(events.holding, 0);
-          emitter.run(events.settle);
+          emitter.run(end);
           emitter.set(Shared.WINDOW_NANOS, shared.now.of().minus(windowStart));
         });
   }

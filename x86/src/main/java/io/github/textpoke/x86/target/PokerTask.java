@@ -79,10 +79,15 @@ final class PokerTask {
         new ThreadFiles(emitter, assembler, files, FILES_SCRATCH + ProcFiles.SCRATCH_SIZE);
     threads = new Threads(emitter, leaves);
     handler = new SigtrapHandler(emitter, shared);
-    events = new Events(emitter, shared, leaves, threads, handler, files);
+    Sites sites = new Sites(emitter);
+    Evacuees evacuees = new Evacuees(emitter, leaves, sites, threads);
+    events = new Events(emitter, shared, leaves, threads, handler, files, sites, evacuees);
     seizing = new Seizing(emitter, shared, files, threadFiles, threads, events);
-    plans = new Plans(emitter, shared, leaves, events);
-    draining = new Draining(emitter, shared, threadFiles, threads, events, seizing, plans);
+    Evacuating evacuating =
+        new Evacuating(
+            emitter, shared, files, threadFiles, threads, sites, evacuees, events, seizing);
+    plans = new Plans(emitter, shared, leaves, events, evacuating);
+    draining = new Draining(emitter, threadFiles, threads, events, seizing, plans);
     request = emitter.variable();
     last = emitter.variable();
     index = emitter.variable();
@@ -257,7 +262,7 @@ final class PokerTask {
           emitter.when(
               Shared.UNDER_WAY.isNot(0),
               () -> {
-                emitter.run(plans.undo, Shared.UNDER_WAY);
+                emitter.run(plans.mend, Shared.UNDER_WAY);
                 emitter.set(Shared.UNDER_WAY, 0);
                 emitter.set(Shared.RESULT, RESULT_KILLED);
                 emitter.run(answer);
@@ -404,8 +409,7 @@ final class PokerTask {
                 emitter.set(wait, last.plus(wait).minus(shared.now.of()));
                 emitter.when(wait.isLess(1), () -> emitter.give(0));
                 emitter.when(
-                    Shared.REQUEST.is(Shared.ANSWERED),
-                    () -> emitter.run(draining.awaitEvent, wait));
+                    Shared.REQUEST.is(Shared.ANSWERED), () -> emitter.run(events.awaitEvent, wait));
               });
         });
   }

@@ -122,6 +122,7 @@ final class Sys {
   static final int REGISTERS_RAX = 80;
   static final int REGISTERS_ORIG_RAX = 120;
   static final int REGISTERS_RIP = 128;
+  static final int REGISTERS_RSP = 152;
 
   /** The interrupted RIP in what a signal handler gets. */
   static final int CONTEXT_RIP = 0xa8;

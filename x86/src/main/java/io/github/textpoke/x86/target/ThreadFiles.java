@@ -57,6 +57,11 @@ final class ThreadFiles {
     find = find(emitter.variable(), emitter.variable(), emitter.variable());
   }
 
+  /** Where the text that was read last ends. */
+  Value end() {
+    return text.plus(length);
+  }
+
   /**
    * The kernel finds a name below an open directory, which it has listed, in half the time that it
    * takes for a path from the root.

@@ -47,6 +47,15 @@ final class Threads {
   /** Waits for a child that shares its memory until it execs or ends: it can't stop before. */
   static final int VFORKS = 1 << 10;
 
+  /** Stopped at a breakpoint of a plan that is under way, until that is over. */
+  static final int PARKED = 1 << 11;
+
+  /** May stand inside of a site that is evacuated, or come back there. */
+  static final int EVACUATING = 1 << 12;
+
+  /** Asked to stop, so that we see where it stands. */
+  static final int ASKED = 1 << 13;
+
   /** {@code find(tid)}: the entry's address, 0 where there is none. */
   final Routine find;
 

@@ -70,6 +70,7 @@ final class SysTest {
           .put("REGISTERS_RAX", "offsetof(struct user_regs_struct, rax)")
           .put("REGISTERS_ORIG_RAX", "offsetof(struct user_regs_struct, orig_rax)")
           .put("REGISTERS_RIP", "offsetof(struct user_regs_struct, rip)")
+          .put("REGISTERS_RSP", "offsetof(struct user_regs_struct, rsp)")
           .put("CONTEXT_RIP", "offsetof(ucontext_t, uc_mcontext.gregs[REG_RIP])")
           .put("SIGINFO_SIZE", "sizeof(siginfo_t)")
           .put("SIGINFO_NUMBER", "offsetof(siginfo_t, si_signo)")
