@@ -3,6 +3,7 @@ package io.github.textpoke.apply;
 import com.google.common.collect.ImmutableList;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.Site;
+import io.github.textpoke.plan.Boundary;
 import io.github.textpoke.plan.PatchPlan;
 import io.github.textpoke.plan.Poke;
 import io.github.textpoke.plan.Step;
@@ -45,10 +46,22 @@ record Deed(
                           poke.oldLength(),
                           poke.replacement(),
                           poke.newLength(),
-                          poke.trapAction() instanceof TrapAction.Redirect redirect
-                              ? new TrapAction.Redirect(moved(redirect.address(), others))
-                              : poke.trapAction()))
+                          moved(poke.trapAction(), others),
+                          moved(poke.oldInterior(), others),
+                          moved(poke.newInterior(), others)))
               .toList());
+    }
+
+    private ImmutableList<Boundary> moved(List<Boundary> boundaries, Places others) {
+      return boundaries.stream()
+          .map(boundary -> new Boundary(boundary.offset(), moved(boundary.trapAction(), others)))
+          .collect(ImmutableList.toImmutableList());
+    }
+
+    private TrapAction moved(TrapAction action, Places others) {
+      return action instanceof TrapAction.Redirect redirect
+          ? new TrapAction.Redirect(moved(redirect.address(), others))
+          : action;
     }
 
     private long moved(long address, Places others) {
@@ -64,7 +77,7 @@ record Deed(
                       places.name(poke.address())
                           + " "
                           + poke.site().bytes()
-                          + " to "
+                          + (poke.displaces() ? " displaced by " : " to ")
                           + poke.replacement()
                           + " "
                           + places.named(poke.trapAction()))
@@ -72,8 +85,12 @@ record Deed(
     }
   }
 
-  /** Reverts the patch of that label. */
-  record Revert(String label) implements What {}
+  /**
+   * Reverts the patch of that label.
+   *
+   * @param redirects whether threads that meet its breakpoints go on in a copy of the old code
+   */
+  record Revert(String label, boolean redirects) implements What {}
 
   /** Finishes or rolls back what was cut off. */
   record Recover() implements What {}
@@ -96,6 +113,20 @@ record Deed(
   /** Done without an incident. */
   static Deed of(What what) {
     return new Deed(what, ImmutableList.of(), UnaryOperator.identity());
+  }
+
+  /** Whether who waits may go on in a copy of the old code, and not in what stands at the end. */
+  boolean redirects() {
+    return what instanceof Apply apply
+        ? redirects(apply.plan)
+        : what instanceof Revert revert && revert.redirects;
+  }
+
+  /** Whether threads that meet a breakpoint of a plan go on in a copy of the old code. */
+  static boolean redirects(PatchPlan plan) {
+    return plan.pokes().stream()
+        .anyMatch(
+            poke -> !poke.interior().isEmpty() && poke.trapAction() instanceof TrapAction.Redirect);
   }
 
   @Override

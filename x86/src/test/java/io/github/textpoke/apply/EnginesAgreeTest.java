@@ -40,6 +40,9 @@ class EnginesAgreeTest {
   /** Each step is a pause, so that few sites make a long plan. */
   private static final int MOST_PAUSED_SITES = 8;
 
+  /** So many displace instructions, so that none is left to chance. */
+  private static final int DISPLACING = 3;
+
   /** Of the code in shared_text. */
   private static final int CODE_LENGTH = 10;
 
@@ -66,6 +69,7 @@ class EnginesAgreeTest {
             sabotage,
             "workers",
             arguments.toArray(new String[0]));
+    twins.write(PatchableCode.COPY, PatchableCode.COPIED);
     twins.watchProgram();
     return twins;
   }
@@ -89,6 +93,7 @@ class EnginesAgreeTest {
       }
       revertAll(twins, deeds);
       assertThat(accounts).anyMatch(Account::isDone).anyMatch(Account::isRolledBack);
+      assertThat(deeds.displacing()).as("plans that displace").isGreaterThan(DISPLACING);
     }
   }
 
@@ -114,6 +119,7 @@ class EnginesAgreeTest {
       assertThat(accounts.stream().flatMap(account -> account.calls().stream()))
           .anyMatch(Account.Called::waited)
           .anyMatch(call -> !call.waited());
+      assertThat(deeds.displacing()).as("plans that displace").isGreaterThan(DISPLACING);
     }
   }
 
@@ -168,7 +174,7 @@ class EnginesAgreeTest {
             Deed.of(new Deed.Apply("doomed", threeSites(twins.one()), twins.one().places()));
         // So that it is not refused beforehand.
         twins.both(apply);
-        twins.both(Deed.of(new Deed.Revert("doomed")));
+        twins.both(Deed.of(new Deed.Revert("doomed", false)));
         twins.both(
             apply.with(
                 List.of(

@@ -7,6 +7,7 @@ import io.github.textpoke.PatchException.PlanRefusedException;
 import io.github.textpoke.Site;
 import io.github.textpoke.decode.CodeRegion;
 import io.github.textpoke.decode.CodeRegion.Backing;
+import io.github.textpoke.plan.Boundary;
 import io.github.textpoke.plan.PatchPlan;
 import io.github.textpoke.plan.Poke;
 import io.github.textpoke.plan.TrapAction;
@@ -28,6 +29,13 @@ final class PatchableCode {
   private static final int BATCH_STRIDE = 64;
   private static final int NOP_LENGTH = 10;
   private static final int CALL_LENGTH = 6;
+  private static final int JUMP = 5;
+
+  /** Between two functions that no worker calls: the copy of what is displaced in any of them. */
+  static final String COPY = "batch_0+0x20";
+
+  /** nop; lea rax, [rdi + 1]; ret: the same wherever it stands. */
+  static final CodeBytes COPIED = CodeBytes.ofHex("0f 1f 44 00 00 48 8d 47 01 c3");
 
   /** Short jumps lead from one to the next, so the last one has none. */
   private static final int LAST_BATCH = BATCH_SITES - 1;
@@ -54,6 +62,7 @@ final class PatchableCode {
   private final long repl;
   private final long targetA;
   private final long targetB;
+  private final long copy;
 
   /** By address. */
   final ImmutableList<Function> functions;
@@ -78,6 +87,7 @@ final class PatchableCode {
     repl = twin.address("repl");
     targetA = twin.address("target_a");
     targetB = twin.address("target_b");
+    copy = twin.address(COPY);
     List<Function> all = new ArrayList<>();
     named().forEach(name -> all.add(function(twin, name, -1)));
     for (int i = 0; i < BATCH_SITES; i++) {
@@ -108,6 +118,12 @@ final class PatchableCode {
    * as they take for right. Empty where the planner refuses it, or where a patch stands there.
    */
   Optional<PatchPlan> replacement(Function function, TreeMap<Long, Poke> standing, boolean arms) {
+    if (isDisplaced(function, standing)) {
+      return Optional.empty();
+    }
+    if (random.nextInt(8) == 0) {
+      return displacement(function, standing);
+    }
     int start = function.starts.get(random.nextInt(function.starts.size()));
     long site = function.address + start;
     if (standing.containsKey(site)) {
@@ -122,6 +138,44 @@ final class PatchableCode {
     } catch (PlanRefusedException refused) {
       return Optional.empty();
     }
+  }
+
+  /** Several instructions of a function as it was, from one of them on, become a jump. */
+  private Optional<PatchPlan> displacement(Function function, TreeMap<Long, Poke> standing) {
+    if (!function.bytes.equals(COPIED)
+        || function.starts.stream().anyMatch(at -> standing.containsKey(function.address + at))) {
+      return Optional.empty();
+    }
+    int start = random.nextBoolean() ? 0 : 5;
+    int end = start == 0 && random.nextBoolean() ? 9 : NOP_LENGTH;
+    ImmutableList<Boundary> boundaries =
+        function.starts.stream()
+            .filter(at -> at > start && at < end)
+            .map(at -> Boundary.copiedTo(at - start, copy + at))
+            .collect(ImmutableList.toImmutableList());
+    int length = end - start;
+    CodeBytes jump =
+        Assembly.jmp(random.nextBoolean() ? repl : targetB).at(function.address + start, JUMP);
+    return Optional.of(
+        PatchPlan.of(
+            X86Planner.INT3,
+            ImmutableList.of(
+                Poke.displacing(
+                    new Site(function.address + start, function.bytes.slice(start, end)),
+                    length,
+                    boundaries,
+                    jump.concat(CodeBytes.filled(length - JUMP, X86Planner.INT3)),
+                    JUMP,
+                    random.nextInt(3) == 0
+                        ? new TrapAction.Rewind()
+                        : new TrapAction.Redirect(copy + start)))));
+  }
+
+  /** Whether several instructions of it have become one. */
+  private static boolean isDisplaced(Function function, TreeMap<Long, Poke> standing) {
+    return function.starts.stream()
+        .map(at -> standing.get(function.address + at))
+        .anyMatch(poke -> poke != null && poke.displaces());
   }
 
   private TrapAction action() {

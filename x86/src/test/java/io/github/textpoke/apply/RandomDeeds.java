@@ -32,6 +32,8 @@ final class RandomDeeds {
 
   private int number;
 
+  private int displacing;
+
   /** What was made last. */
   private PatchPlan plan;
 
@@ -57,6 +59,11 @@ final class RandomDeeds {
     return ImmutableList.copyOf(standing.values());
   }
 
+  /** How many plans were made that displace instructions. */
+  int displacing() {
+    return displacing;
+  }
+
   boolean isEmpty() {
     return patches.isEmpty();
   }
@@ -77,7 +84,7 @@ final class RandomDeeds {
     List<String> labels = List.copyOf(patches.keySet());
     label = labels.get(random.nextInt(labels.size()));
     plan = patches.get(label).inverse();
-    return Deed.of(new Deed.Revert(label));
+    return Deed.of(new Deed.Revert(label, Deed.redirects(plan)));
   }
 
   /** What was made last was done: it went as it was told. */
@@ -119,7 +126,12 @@ final class RandomDeeds {
       one.ifPresent(part -> plans.putIfAbsent(part.pokes().get(0).address(), part));
       at += stride == 0 ? random.nextInt(code.functions.size()) : stride;
     }
-    return plans.isEmpty() ? plan() : code.batch(plans.values());
+    if (plans.isEmpty()) {
+      return plan();
+    }
+    PatchPlan made = code.batch(plans.values());
+    displacing += made.pokes().stream().anyMatch(Poke::displaces) ? 1 : 0;
+    return made;
   }
 
   // ---------------------------------------------------------------- what happens meanwhile
@@ -179,10 +191,23 @@ final class RandomDeeds {
     if (function.isRun()) {
       return deed;
     }
+    long address = function.address() + random.nextInt(function.bytes().length());
+    if (isBoundaryInside(address)) {
+      // The stepwise engine gives up there, the poker puts back what it can.
+      return deed;
+    }
     changed.add(function);
-    String place = places.name(function.address() + random.nextInt(function.bytes().length()));
+    String place = places.name(address);
     return deed.with(
         List.of(new Deed.Change(before ? -1 : step(), place, CodeBytes.of(random.nextInt(256)))));
+  }
+
+  private boolean isBoundaryInside(long address) {
+    return plan.pokes().stream()
+        .anyMatch(
+            poke ->
+                poke.interior().stream()
+                    .anyMatch(boundary -> poke.address() + boundary.offset() == address));
   }
 
   /** A write among the steps finds other bytes than it expects. */
