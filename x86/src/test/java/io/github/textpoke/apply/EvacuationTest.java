@@ -121,7 +121,9 @@ class EvacuationTest {
   void aThreadThatIsHeldOnABoundaryInsideIsMovedToTheCopyWithoutRunning(EngineChoice engine) {
     try (Fixture fixture = start(4)) {
       DisplacedSite site = DisplacedSite.prepare(fixture);
-      try (TargetProcess process = TargetProcess.attach(fixture.pid(), by(engine))) {
+      // The helper is a thread of the program: once that is stopped it starts no poker.
+      try (TargetProcess process =
+          TargetProcess.attach(fixture.pid(), by(engine).withLinger(SOON))) {
         Set<Integer> inside = stopInside(fixture, site);
         process.apply(site.plan());
         process.close();

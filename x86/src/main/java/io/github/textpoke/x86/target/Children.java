@@ -37,7 +37,7 @@ final class Children {
   private final Emitter emitter;
   private final Leaves leaves;
   private final Sites sites;
-  private final Routine breakpointAt;
+  private final Breakpoints breakpoints;
   private final Slot memory;
   private final Slot plan;
   private final Slot index;
@@ -51,23 +51,11 @@ final class Children {
 
   private final Routine standsThere;
 
-  /**
-   * @param current the plan that was begun last
-   * @param underWay whether events are taken though that is not over
-   */
-  Children(
-      Emitter emitter,
-      Leaves leaves,
-      ProcFiles files,
-      Sites sites,
-      Routine breakpointAt,
-      Slot retired,
-      Slot current,
-      Slot underWay) {
+  Children(Emitter emitter, Leaves leaves, ProcFiles files, Sites sites, Breakpoints breakpoints) {
     this.emitter = emitter;
     this.leaves = leaves;
     this.sites = sites;
-    this.breakpointAt = breakpointAt;
+    this.breakpoints = breakpoints;
     memory = emitter.variable();
     plan = emitter.variable();
     index = emitter.variable();
@@ -85,16 +73,18 @@ final class Children {
             "make the sites of a stopped child whole",
             ImmutableList.of(child),
             () -> {
-              emitter.when(retired.is(0), () -> emitter.give(0));
+              emitter.when(breakpoints.retired.is(0), () -> emitter.give(0));
               emitter.run(files.path, child, ProcFiles.word("/mem"));
               emitter.set(memory, files.open.of(Value.of(Sys.O_RDWR | Sys.O_CLOEXEC)));
               emitter.when(memory.isLess(0), () -> emitter.give(0));
-              emitter.set(plan, retired);
+              emitter.set(plan, breakpoints.retired);
               emitter.loopWhile(
                   plan.isNot(0),
                   () -> {
                     emitter.set(unfinished, 0);
-                    emitter.when(plan.is(current), () -> emitter.set(unfinished, underWay));
+                    emitter.when(
+                        plan.is(breakpoints.current),
+                        () -> emitter.set(unfinished, breakpoints.underWay));
                     emitter.when(
                         differs.of().isNot(0),
                         () -> {
@@ -144,7 +134,7 @@ final class Children {
                         read(BYTES, Value.of(1), at).is(1), BYTES.byteAt(0).is(Sites.BREAKPOINT)),
                     () ->
                         emitter.when(
-                            Emitter.either(unfinished.isNot(0), breakpointAt.of(at).is(0)),
+                            Emitter.either(unfinished.isNot(0), breakpoints.standsAt.of(at).is(0)),
                             () -> emitter.give(1)));
               });
         });

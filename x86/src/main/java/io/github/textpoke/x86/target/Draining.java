@@ -136,7 +136,7 @@ final class Draining {
         "see who runs in a stop, once",
         ImmutableList.of(),
         () -> {
-          emitter.when(events.retired.is(0), () -> emitter.give(0));
+          emitter.when(events.breakpoints.retired.is(0), () -> emitter.give(0));
           emitter.run(events.takeAll);
           emitter.times(
               index,

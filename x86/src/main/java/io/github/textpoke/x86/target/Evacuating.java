@@ -211,7 +211,7 @@ final class Evacuating {
               site.isNot(0),
               () ->
                   emitter.when(
-                      events.breakpointAt.of(instruction.minus(1)).isNot(0),
+                      events.breakpoints.standsAt.of(instruction.minus(1)).isNot(0),
                       () -> {
                         emitter.run(ask);
                         emitter.give(0);

@@ -4,12 +4,8 @@ import static io.github.textpoke.apply.internal.SessionLayout.FLAG_HANDLER;
 import static io.github.textpoke.apply.internal.SessionLayout.FLAG_HOLDS_TRAPS;
 import static io.github.textpoke.apply.internal.SessionLayout.FLAG_IGNORED;
 import static io.github.textpoke.apply.internal.SessionLayout.NO_CALL;
-import static io.github.textpoke.apply.internal.SessionLayout.PLAN_NEXT;
 import static io.github.textpoke.apply.internal.SessionLayout.REPEATABLE;
 import static io.github.textpoke.apply.internal.SessionLayout.SCRATCH;
-import static io.github.textpoke.apply.internal.SessionLayout.SITE_ADDRESS;
-import static io.github.textpoke.apply.internal.SessionLayout.SITE_IS_OURS;
-import static io.github.textpoke.apply.internal.SessionLayout.SITE_LENGTH;
 import static io.github.textpoke.apply.internal.SessionLayout.TRACEE_MASK;
 
 import com.google.common.collect.ImmutableList;
@@ -41,9 +37,7 @@ final class Events {
   private static final int PEEK_COUNT = 8;
   private static final Slot STATUS = new Slot(SCRATCH + 0x640, 4);
   private static final Slot WORD = new Slot(SCRATCH + 0x648, 8);
-  private static final Slot BYTE = new Slot(SCRATCH + 0x650, 1);
   private static final Slot SET = new Slot(SCRATCH + 0x620, 8);
-  private static final Place BYTES = new Place(SCRATCH + 0x730);
   private static final int STOPPED = 0x7f;
   private static final int SIGTRAP_BIT = 1 << Sys.SIGTRAP - 1;
 
@@ -65,9 +59,6 @@ final class Events {
   /** {@code isTrapQueued(tid)}: whether the SIGTRAP of a breakpoint is queued for it. */
   final Routine isTrapQueued;
 
-  /** {@code breakpointAt(address)}: whether one stands there, or nothing can be read. */
-  final Routine breakpointAt;
-
   /** The last thread has ended, or its memory was replaced. */
   final Slot gone;
 
@@ -78,15 +69,6 @@ final class Events {
 
   final Slot self;
 
-  /** Plans whose late traps may still come: the first; each knows the next. */
-  final Slot retired;
-
-  /** The plan that was begun last, 0 when its late traps can't come any more. */
-  final Slot current;
-
-  /** Whether it displaces instructions, and is not over. */
-  final Slot underWay;
-
   /** Whether a trap of the program's has to wait until the handler was looked at. */
   final Slot holding;
 
@@ -95,32 +77,19 @@ final class Events {
 
   private final Emitter emitter;
   private final Shared shared;
-  private final Leaves leaves;
   private final Threads threads;
   private final SigtrapHandler handler;
-  private final Sites sites;
   private final Evacuees evacuees;
+
+  /** Whose breakpoint stood where a thread has trapped. */
+  final Breakpoints breakpoints;
+
   private final Children children;
   private final Slot tid;
   private final Slot status;
   private final Slot entry;
   private final Slot signal;
-  private final Slot site;
-
-  /** Of the last trap: the site of ours whose breakpoint was run, 0: it is not ours. */
-  private final Slot met;
-
-  /** Where the thread goes on, 0: it runs the site again. */
-  private final Slot copy;
-
-  /** Whether the breakpoint is of the plan that is under way. */
-  private final Slot metNow;
-
   private final Routine resume;
-  private final Routine meet;
-  private final Routine isOneByte;
-  private final Routine isNotOurs;
-  private final Routine isGone;
   private final Routine repair;
   private final Routine restoreMask;
   private final Routine seeStopped;
@@ -142,34 +111,24 @@ final class Events {
       Sites sites,
       Evacuees evacuees) {
     this.emitter = emitter;
-    this.sites = sites;
     this.evacuees = evacuees;
     this.shared = shared;
-    this.leaves = leaves;
     this.threads = threads;
     this.handler = handler;
     gone = emitter.variable();
     execed = emitter.variable();
     target = emitter.variable();
     self = emitter.variable();
-    retired = emitter.variable();
-    current = emitter.variable();
-    underWay = emitter.variable();
     holding = emitter.variable();
     forks = emitter.variable();
     tid = emitter.variable();
     status = emitter.variable();
     entry = emitter.variable();
     signal = emitter.variable();
-    site = emitter.variable();
-    met = emitter.variable();
-    copy = emitter.variable();
-    metNow = emitter.variable();
     Slot resumed = emitter.variable();
     Slot delivered = emitter.variable();
-    breakpointAt = breakpointAt(emitter.variable());
-    children =
-        new Children(emitter, leaves, files, sites, breakpointAt, retired, current, underWay);
+    breakpoints = new Breakpoints(emitter, leaves, sites);
+    children = new Children(emitter, leaves, files, sites, breakpoints);
     awaitEvent = awaitEvent(emitter.variable());
     resume =
         emitter.routine(
@@ -178,10 +137,6 @@ final class Events {
             ImmutableList.of(resumed, delivered),
             () -> ptrace(Sys.PTRACE_CONT, resumed, Value.of(0), delivered));
     isTrapQueued = isTrapQueued(emitter.variable(), emitter.variable(), emitter.variable());
-    meet = meet(emitter.variable(), emitter.variable(), emitter.variable());
-    isOneByte = isOneByte();
-    isNotOurs = isNotOurs();
-    isGone = isGone();
     repair = repair(emitter.variable(), emitter.variable());
     restoreMask = restoreMask();
     seeStopped = seeStopped();
@@ -203,19 +158,6 @@ final class Events {
 
   private static Value answer(int request, Value thread, Value address, Value data) {
     return Emitter.call(Sys.PTRACE, Value.of(request), thread, address, data);
-  }
-
-  private Routine breakpointAt(Slot address) {
-    return emitter.routine(
-        "breakpointAt",
-        "whether a breakpoint stands there",
-        ImmutableList.of(address),
-        () -> {
-          emitter.when(
-              leaves.fetch.of(address, BYTE.address(), Value.of(1)).isNot(0),
-              () -> emitter.give(0));
-          emitter.when(BYTE.is(Sites.BREAKPOINT), () -> emitter.give(1));
-        });
   }
 
   private Routine awaitEvent(Slot nanos) {
@@ -263,108 +205,6 @@ final class Events {
                     });
                 emitter.set(from, from.plus(count));
               });
-        });
-  }
-
-  /**
-   * The plan that was begun last comes first. Of others, a copy comes before a site: it does what
-   * was to be run, whichever code stands there now.
-   */
-  private Routine meet(Slot address, Slot plan, Slot around) {
-    return emitter.routine(
-        "meet",
-        "which breakpoint of ours stood at an address, and where who has run it goes on",
-        ImmutableList.of(address),
-        () -> {
-          emitter.set(met, 0);
-          emitter.set(copy, 0);
-          emitter.set(metNow, 0);
-          emitter.when(
-              current.isNot(0),
-              () -> {
-                emitter.set(around, sites.around.of(current, address));
-                emitter.when(
-                    around.isNot(0),
-                    () -> {
-                      emitter.when(
-                          around.at(SITE_ADDRESS).is(address),
-                          () ->
-                              emitter.when(
-                                  around.shortAt(SITE_IS_OURS).isNot(0),
-                                  () -> emitter.set(met, around)),
-                          () ->
-                              emitter.when(
-                                  sites.copy.of(around, address).isNot(0),
-                                  () -> emitter.set(met, around)));
-                      emitter.when(
-                          met.isNot(0),
-                          () -> {
-                            emitter.set(metNow, underWay);
-                            emitter.note(
-                                "to the copy of the first byte only while it is displaced");
-                            emitter.when(
-                                Emitter.either(
-                                    metNow.isNot(0), around.at(SITE_ADDRESS).isNot(address)),
-                                () -> emitter.set(copy, sites.copy.of(around, address)));
-                            emitter.give(met);
-                          });
-                    });
-              });
-          emitter.set(plan, retired);
-          emitter.loopWhile(
-              plan.isNot(0),
-              () -> {
-                emitter.set(around, sites.around.of(plan, address));
-                emitter.when(
-                    around.isNot(0),
-                    () ->
-                        emitter.when(
-                            around.at(SITE_ADDRESS).is(address),
-                            () ->
-                                emitter.when(
-                                    Emitter.both(met.is(0), around.shortAt(SITE_IS_OURS).isNot(0)),
-                                    () -> emitter.set(met, around)),
-                            () -> {
-                              emitter.set(copy, sites.copy.of(around, address));
-                              emitter.when(
-                                  copy.isNot(0),
-                                  () -> {
-                                    emitter.set(met, around);
-                                    emitter.give(met);
-                                  });
-                            }));
-                emitter.set(plan, plan.at(PLAN_NEXT));
-              });
-          emitter.give(met);
-        });
-  }
-
-  private Routine isOneByte() {
-    return emitter.routine(
-        "isOneByte",
-        "whether the instruction that the breakpoint was on had one byte",
-        ImmutableList.of(),
-        () -> {
-          emitter.when(
-              site.plus(1).minus(met.at(SITE_ADDRESS)).is(met.intAt(SITE_LENGTH)),
-              () -> emitter.give(1));
-          emitter.give(sites.copy.of(met, site.plus(1)));
-        });
-  }
-
-  /** Where one instruction stands, none can: a byte of it looks like one. */
-  private Routine isNotOurs() {
-    return emitter.routine(
-        "isNotOurs",
-        "whether somebody else's breakpoint stands on a boundary inside of a site",
-        ImmutableList.of(),
-        () -> {
-          emitter.when(
-              Emitter.either(metNow.isNot(0), breakpointAt.of(site).is(0)), () -> emitter.give(0));
-          emitter.when(
-              leaves.fetch.of(met.at(SITE_ADDRESS), BYTES, met.intAt(SITE_LENGTH)).isNot(0),
-              () -> emitter.give(0));
-          emitter.give(sites.standIn.of(met, BYTES));
         });
   }
 
@@ -444,7 +284,7 @@ final class Events {
         ImmutableList.of(address),
         () -> {
           emitter.add(Shared.TRAPS, 1);
-          emitter.when(address.is(site), () -> emitter.add(Shared.PARKED, 1));
+          emitter.when(address.is(breakpoints.site), () -> emitter.add(Shared.PARKED, 1));
           emitter.set(RIP, address);
           ptrace(Sys.PTRACE_SETREGS, tid, Value.of(0), REGISTERS);
           threads.clear(entry, Threads.DRAINING);
@@ -496,15 +336,14 @@ final class Events {
                 emitter.note("it was killed: its end comes next");
                 emitter.give(0);
               });
-          emitter.set(site, RIP.minus(1));
-          emitter.run(meet, site);
+          emitter.run(breakpoints.meet, RIP.minus(1));
           emitter.when(
               new Slot(SIGINFO + Sys.SIGINFO_CODE, 4).isNot(Sys.SI_KERNEL),
               () -> {
                 emitter.note("sent by somebody; the kernel merges it with that of a breakpoint");
                 emitter.when(
-                    met.isNot(0),
-                    () -> emitter.when(isOneByte.of().is(0), this::goOnFromBreakpoint));
+                    breakpoints.met.isNot(0),
+                    () -> emitter.when(breakpoints.isOneByte.of().is(0), this::goOnFromBreakpoint));
                 emitter.run(seeStopped);
                 emitter.when(
                     Shared.FLAGS.has(FLAG_IGNORED),
@@ -513,15 +352,15 @@ final class Events {
                 emitter.give(0);
               });
           emitter.when(
-              Emitter.both(metNow.isNot(0), copy.is(0)),
+              Emitter.both(breakpoints.metNow.isNot(0), breakpoints.copy.is(0)),
               () -> {
                 emitter.note("until the first byte is written");
-                emitter.run(goOn, site);
+                emitter.run(goOn, breakpoints.site);
                 threads.set(entry, Threads.PARKED);
                 emitter.give(0);
               });
           emitter.when(
-              isGone.of().isNot(0),
+              breakpoints.isGone.of().isNot(0),
               () -> {
                 goOnFromBreakpoint();
                 emitter.run(run);
@@ -537,22 +376,10 @@ final class Events {
   }
 
   private void goOnFromBreakpoint() {
-    emitter.when(copy.isNot(0), () -> emitter.run(goOn, copy), () -> emitter.run(goOn, site));
-  }
-
-  /** Another breakpoint may stand there: the program's own, or a debugger's. */
-  private Routine isGone() {
-    return emitter.routine(
-        "isGone",
-        "whether the breakpoint that was met is ours, and who has run it may go on",
-        ImmutableList.of(),
-        () -> {
-          emitter.when(met.is(0), () -> emitter.give(0));
-          emitter.when(
-              copy.isNot(0),
-              () -> emitter.when(isNotOurs.of().is(0), () -> emitter.give(1)),
-              () -> emitter.when(breakpointAt.of(site).is(0), () -> emitter.give(1)));
-        });
+    emitter.when(
+        breakpoints.copy.isNot(0),
+        () -> emitter.run(goOn, breakpoints.copy),
+        () -> emitter.run(goOn, breakpoints.site));
   }
 
   private Routine firstStop(Slot isThread, Slot same) {
@@ -777,10 +604,9 @@ final class Events {
           emitter.when(
               answer(Sys.PTRACE_GETREGS, tid, Value.of(0), REGISTERS).is(0),
               () -> {
-                emitter.set(site, RIP.minus(1));
-                emitter.run(meet, site);
+                emitter.run(breakpoints.meet, RIP.minus(1));
                 emitter.when(
-                    isGone.of().isNot(0),
+                    breakpoints.isGone.of().isNot(0),
                     () -> {
                       goOnFromBreakpoint();
                       emitter.run(run);

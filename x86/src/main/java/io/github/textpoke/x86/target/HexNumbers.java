@@ -6,6 +6,10 @@ import io.github.textpoke.x86.target.Value.Slot;
 
 /** Hexadecimal numbers, in lower case, as files of /proc have them. */
 final class HexNumbers {
+  private static final int TEN = 10;
+  private static final int MOST_DIGIT = 15;
+  private static final int DIGIT_BITS = 4;
+
   /** {@code read(address)}: the number there; {@link #end} is behind it. */
   final Routine read;
 
@@ -38,14 +42,14 @@ final class HexNumbers {
               () -> {
                 emitter.set(digit, end.byteAt(0).minus('0'));
                 emitter.when(
-                    Emitter.either(digit.isLess(0), digit.isGreater(9)),
+                    Emitter.either(digit.isLess(0), digit.isGreater(TEN - 1)),
                     () -> {
-                      emitter.set(digit, end.byteAt(0).minus('a' - 10));
+                      emitter.set(digit, end.byteAt(0).minus('a' - TEN));
                       emitter.when(
-                          Emitter.either(digit.isLess(10), digit.isGreater(15)),
+                          Emitter.either(digit.isLess(TEN), digit.isGreater(MOST_DIGIT)),
                           () -> emitter.give(value));
                     });
-                emitter.set(value, value.shiftedLeft(4).plus(digit));
+                emitter.set(value, value.shiftedLeft(DIGIT_BITS).plus(digit));
                 emitter.add(end, 1);
               });
         });

@@ -316,7 +316,8 @@ final class Plans {
               () -> {
                 emitter.set(step, op.intAt(OP_STEP));
                 emitter.note("who has trapped where instructions are displaced does not wait");
-                emitter.when(events.underWay.isNot(0), () -> emitter.run(events.takeAll));
+                emitter.when(
+                    events.breakpoints.underWay.isNot(0), () -> emitter.run(events.takeAll));
                 emitter.when(
                     Emitter.both(lenient.is(0), plan.at(PLAN_PROGRESS).isNot(0)),
                     () ->
@@ -386,8 +387,8 @@ final class Plans {
         "from now on breakpoints of the plan may stand",
         ImmutableList.of(),
         () -> {
-          emitter.set(events.current, plan);
-          emitter.set(events.underWay, plan.at(PLAN_DISPLACES));
+          emitter.set(events.breakpoints.current, plan);
+          emitter.set(events.breakpoints.underWay, plan.at(PLAN_DISPLACES));
           emitter.note("a trap of the program's own may be taken before one that resets a handler");
           emitter.set(events.holding, plan.at(PLAN_DISPLACES));
         });
@@ -399,7 +400,7 @@ final class Plans {
         "those that have trapped meanwhile run their site again",
         ImmutableList.of(),
         () -> {
-          emitter.set(events.underWay, 0);
+          emitter.set(events.breakpoints.underWay, 0);
           emitter.set(events.holding, 1);
           emitter.run(events.takeAll);
           emitter.set(events.holding, 0);
@@ -461,13 +462,13 @@ final class Plans {
         "no late traps can come any more",
         ImmutableList.of(),
         () -> {
-          emitter.set(events.current, 0);
+          emitter.set(events.breakpoints.current, 0);
           emitter.loopWhile(
-              events.retired.isNot(0),
+              events.breakpoints.retired.isNot(0),
               () -> {
-                emitter.set(next, events.retired.at(PLAN_NEXT));
-                emitter.store(events.retired, PLAN_RETIRED, 8, Value.of(0));
-                emitter.set(events.retired, next);
+                emitter.set(next, events.breakpoints.retired.at(PLAN_NEXT));
+                emitter.store(events.breakpoints.retired, PLAN_RETIRED, 8, Value.of(0));
+                emitter.set(events.breakpoints.retired, next);
               });
         });
   }
@@ -504,9 +505,9 @@ final class Plans {
           emitter.when(
               plan.at(PLAN_RETIRED).is(0),
               () -> {
-                emitter.store(plan, PLAN_NEXT, 8, events.retired);
+                emitter.store(plan, PLAN_NEXT, 8, events.breakpoints.retired);
                 emitter.store(plan, PLAN_RETIRED, 8, Value.of(1));
-                emitter.set(events.retired, plan);
+                emitter.set(events.breakpoints.retired, plan);
               });
           emitter.note("the window");
           emitter.store(plan, PLAN_PHASE, 8, Value.of(0));

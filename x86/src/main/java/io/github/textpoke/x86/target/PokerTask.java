@@ -219,6 +219,9 @@ final class PokerTask {
         "seize the threads, and finish what another poker was killed in; 0, or it can't be",
         ImmutableList.of(),
         () -> {
+          emitter.note("another one may have been killed at any point");
+          emitter.set(events.holding, 0);
+          emitter.when(Shared.UNDER_WAY.is(0), () -> emitter.set(events.breakpoints.underWay, 0));
           emitter.set(problem, RESULT_OTHER_PROC);
           emitter.when(isOurProc.of().isNot(0), () -> emitter.set(problem, seizing.seizeAll.of()));
           emitter.when(
