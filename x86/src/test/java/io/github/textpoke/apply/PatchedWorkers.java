@@ -14,6 +14,7 @@ import io.github.textpoke.process.MemoryMap;
 import io.github.textpoke.process.ProcMemReader;
 import io.github.textpoke.process.SiteResolver;
 import java.time.Duration;
+import java.util.function.Function;
 
 /**
  * Workers, the first of which blocks all signals, whose sites another JVM patches. Knows how they
@@ -23,6 +24,7 @@ final class PatchedWorkers implements AutoCloseable {
   private static final ImmutableList<String> SITES = ImmutableList.of("nop_62", "call_61", "nop_0");
   private static final Duration SOON = Duration.ofSeconds(30);
   private static final int PROGRESS = 1_000;
+  private static final String BYTES_PER_CALL = "4096";
 
   private final int workers;
   private final Fixture fixture;
@@ -30,15 +32,13 @@ final class PatchedWorkers implements AutoCloseable {
   private final ImmutableList<PatchPlan> plans;
   private final TargetState before;
 
-  private PatchedWorkers(int workers, Fixture fixture) {
+  private PatchedWorkers(
+      int workers, Fixture fixture, Function<SiteResolver, ImmutableList<PatchPlan>> plans) {
     this.workers = workers;
     this.fixture = fixture;
     this.memory = new ProcMemReader(fixture.pid());
-    SiteResolver resolver = new SiteResolver(fixture.pid(), MemoryMap.read(fixture.pid()), memory);
     this.plans =
-        SITES.stream()
-            .map(site -> WorkerSites.plan(resolver.codeAt(fixture.address(site)), fixture, site))
-            .collect(ImmutableList.toImmutableList());
+        plans.apply(new SiteResolver(fixture.pid(), MemoryMap.read(fixture.pid()), memory));
     this.before = TargetState.of(fixture.pid());
   }
 
@@ -52,8 +52,29 @@ final class PatchedWorkers implements AutoCloseable {
             "1",
             "--sites",
             Joiner.on(',').join(SITES));
+    return start(
+        workers,
+        fixture,
+        resolver ->
+            SITES.stream()
+                .map(
+                    site -> WorkerSites.plan(resolver.codeAt(fixture.address(site)), fixture, site))
+                .collect(ImmutableList.toImmutableList()));
+  }
+
+  /** Workers that stand inside of the only site nearly always: the patch displaces that. */
+  static PatchedWorkers startDisplaced(int workers) {
+    Fixture fixture =
+        Fixture.start(
+            "displaced", "--threads", Integer.toString(workers), "--bytes", BYTES_PER_CALL);
+    return start(
+        workers, fixture, resolver -> ImmutableList.of(DisplacedSite.prepare(fixture).plan()));
+  }
+
+  private static PatchedWorkers start(
+      int workers, Fixture fixture, Function<SiteResolver, ImmutableList<PatchPlan>> plans) {
     try {
-      return new PatchedWorkers(workers, fixture);
+      return new PatchedWorkers(workers, fixture, plans);
     } catch (Throwable e) {
       fixture.close();
       throw e;

@@ -24,6 +24,12 @@ class PatcherDeathTest {
   private static final Duration SOON = Duration.ofSeconds(30);
   private static final int STEPS = 6;
 
+  /** Four breakpoints, an evacuation, the tail, the first byte, and the core syncs. */
+  private static final int DISPLACING_STEPS = 10;
+
+  /** A breakpoint, the tail, the first byte, and the core syncs. */
+  private static final int RESTORING_STEPS = 6;
+
   /** The breakpoint and the tail stand, the first byte does not. */
   private static final int MIDDLE_STEP = 3;
 
@@ -44,6 +50,39 @@ class PatcherDeathTest {
     try (PatchedWorkers target = PatchedWorkers.start(workers)) {
       killHeldAt(target, work, step, EngineChoice.POKER);
       target.assertUnharmed();
+    }
+  }
+
+  static Stream<Arguments> everyStepBoundaryOfADisplacingPlan() {
+    return Stream.of(2, 8)
+        .flatMap(
+            workers ->
+                Stream.concat(
+                    stepsOf(workers, "APPLY", DISPLACING_STEPS),
+                    stepsOf(workers, "REVERT", RESTORING_STEPS)));
+  }
+
+  private static Stream<Arguments> stepsOf(int workers, String work, int steps) {
+    return Stream.iterate(0, step -> step <= steps, step -> step + 1)
+        .map(step -> Arguments.of(workers, work, step));
+  }
+
+  @ParameterizedTest(name = "{0} workers, {1} before step {2}")
+  @MethodSource("everyStepBoundaryOfADisplacingPlan")
+  void aPatcherKilledBetweenTwoStepsOfADisplacingPlanHarmsNothing(
+      int workers, String work, int step) {
+    try (PatchedWorkers target = PatchedWorkers.startDisplaced(workers)) {
+      killHeldAt(target, work, step, EngineChoice.POKER);
+      target.assertUnharmed();
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"APPLY", "REVERT"})
+  void theTargetOfAStepwisePatcherThatDisplacesDiesWithItInTheMiddle(String work) {
+    try (PatchedWorkers target = PatchedWorkers.startDisplaced(2)) {
+      killHeldAt(target, work, MIDDLE_STEP, EngineChoice.STEPWISE);
+      assertThat(target.fixture().awaitExit(SOON)).isInstanceOf(ExitStatus.Killed.class);
     }
   }
 
@@ -90,10 +129,34 @@ class PatcherDeathTest {
   })
   void aPatcherKilledAtAnyMomentHarmsNothing(
       int workers, String work, PatcherLoad load, int someRounds, int soakRounds) {
-    int rounds = SOAK ? soakRounds : someRounds;
+    killAtAnyMoment(
+        PatchedWorkers.start(workers), workers, work, load, SOAK ? soakRounds : someRounds);
+  }
+
+  @ParameterizedTest(name = "{0} workers, {1}, {2}")
+  @CsvSource({
+    "2, TOGGLE, NONE, 4, 1000",
+    "8, TOGGLE, NONE, 4, 1000",
+    "2, ATTACH, NONE, 4, 200",
+    "8, ATTACH, NONE, 4, 200",
+    "2, TOGGLE, GARBAGE, 2, 100",
+    "8, TOGGLE, GARBAGE, 2, 100",
+  })
+  void aPatcherThatDisplacesKilledAtAnyMomentHarmsNothing(
+      int workers, String work, PatcherLoad load, int someRounds, int soakRounds) {
+    killAtAnyMoment(
+        PatchedWorkers.startDisplaced(workers),
+        workers,
+        work,
+        load,
+        SOAK ? soakRounds : someRounds);
+  }
+
+  private static void killAtAnyMoment(
+      PatchedWorkers started, int workers, String work, PatcherLoad load, int rounds) {
     Blows blows = new Blows(workers);
     PatcherProcess next = null;
-    try (PatchedWorkers target = PatchedWorkers.start(workers)) {
+    try (PatchedWorkers target = started) {
       next = target.patcher(work, load);
       while (blows.dealt() < rounds) {
         try (PatcherProcess patcher = next) {

@@ -220,7 +220,8 @@ final class PatcherProgram {
         hold.armed = true;
         process.apply(plan);
       }
-      if (step != plan.steps().size()) {
+      PatchPlan last = whileReverting ? plan.inverse() : plan;
+      if (step != last.steps().size()) {
         throw new IllegalStateException("there was no step " + step);
       }
       hold();
