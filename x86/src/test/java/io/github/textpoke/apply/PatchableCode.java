@@ -121,7 +121,7 @@ final class PatchableCode {
     if (isDisplaced(function, standing)) {
       return Optional.empty();
     }
-    if (random.nextInt(8) == 0) {
+    if (random.nextInt(4) == 0) {
       return displacement(function, standing);
     }
     int start = function.starts.get(random.nextInt(function.starts.size()));
