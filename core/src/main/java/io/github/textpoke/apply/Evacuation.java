@@ -37,6 +37,9 @@ final class Evacuation {
   private static final long LOOK_AGAIN_NANOS = 100_000;
   private static final long LOOK_AGAIN_MOST_NANOS = 20_000_000;
 
+  /** So many events are taken before we sleep, whatever happens. */
+  private static final int EVENTS = 8;
+
   /** How long a thread that was asked to stop may take, before it is looked at from outside. */
   private static final long STOP_NANOS = 2_000_000;
 
@@ -172,14 +175,17 @@ final class Evacuation {
   /** Waits until all who were asked to stop have, or have blocked instead. */
   private void awaitStops() {
     long start = System.nanoTime();
+    int events = 0;
     while (isAwaited() && !tracer.isOver() && System.nanoTime() - start < STOP_NANOS) {
-      int tid = ptrace.await(false);
+      int tid = events % EVENTS == EVENTS - 1 ? 0 : ptrace.await(false);
+      events++;
       if (tid > 0) {
         tracer.handle(tid, ptrace.status());
       } else if (tid < 0) {
         tracer.markGone();
       } else {
-        // waitpid knows no time-out.
+        // waitpid knows no time-out. Threads that trap again and again would keep us awake, and who
+        // is to stop may need this processor.
         LockSupport.parkNanos(LOOK_NANOS);
       }
     }

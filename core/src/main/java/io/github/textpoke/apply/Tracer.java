@@ -23,6 +23,9 @@ import java.util.Set;
  * themselves, and once each, if they run, before we leave.
  */
 final class Tracer {
+  /** Events that are handled at once, besides two of each thread. */
+  private static final int EVENTS_MORE = 16;
+
   private final int pid;
 
   private final ProcMem memory;
@@ -126,7 +129,8 @@ final class Tracer {
 
   /** Handles what has happened, without waiting. */
   void handlePending() {
-    for (; ; ) {
+    // Who is sent to a copy may trap again at once: that is handled next time.
+    for (int most = 2 * tracees.size() + EVENTS_MORE; most > 0; most--) {
       int tid = ptrace.await(false);
       if (tid <= 0) {
         return;

@@ -40,6 +40,9 @@ final class Evacuating {
   /** How long a thread that was asked to stop may take, before it is looked at from outside. */
   private static final int STOP_NANOS = 2_000_000;
 
+  /** So often an event is waited for before we sleep, whatever happens. */
+  private static final int ROUNDS = 4;
+
   /** So many threads are looked at between two looks at what has happened; a power of two. */
   private static final int BETWEEN_EVENTS = 16;
 
@@ -271,6 +274,7 @@ final class Evacuating {
   private Routine evacuate(Slot plan, Slot kind, Slot deadline) {
     Slot pause = emitter.variable();
     Slot asked = emitter.variable();
+    Slot rounds = emitter.variable();
     return emitter.routine(
         "evacuate",
         "until no thread is inside of a site; 0, or what went wrong",
@@ -306,12 +310,22 @@ final class Evacuating {
                 emitter.run(events.takeAll);
                 emitter.note("until all who were asked to stop have, or may have blocked instead");
                 emitter.set(asked, shared.now.of().plus(STOP_NANOS));
+                emitter.set(rounds, 0);
                 emitter.loopWhile(
                     Emitter.both(
                         threads.count.of(Value.of(Threads.ASKED)).isNot(0),
                         shared.now.of().isLess(asked)),
                     () -> {
-                      emitter.run(events.awaitEvent, Value.of(LOOK_NANOS));
+                      emitter.add(rounds, 1);
+                      emitter.when(
+                          rounds.isLess(ROUNDS),
+                          () -> emitter.run(events.awaitEvent, Value.of(LOOK_NANOS)),
+                          () -> {
+                            emitter.note(
+                                "threads that trap again and again would keep us awake: who is to"
+                                    + " stop may need this processor");
+                            emitter.compute(shared.await(Shared.NAMED, Shared.NAMED, LOOK_NANOS));
+                          });
                       emitter.run(events.takeAll);
                     });
                 emitter.when(

@@ -31,6 +31,10 @@ final class Events {
   static final Slot ORIG_RAX = new Slot(SCRATCH + Sys.REGISTERS_ORIG_RAX, 8);
   static final Slot RIP = new Slot(SCRATCH + Sys.REGISTERS_RIP, 8);
   static final Slot RSP = new Slot(SCRATCH + Sys.REGISTERS_RSP, 8);
+
+  /** Events that are taken at once, besides two of each thread. */
+  private static final int EVENTS_MORE = 16;
+
   private static final int SIGINFO = SCRATCH + 0x100;
   private static final int PEEK = SCRATCH + 0x180;
   private static final int PEEKED = SCRATCH + 0x200;
@@ -468,42 +472,48 @@ final class Events {
     Slot event = emitter.variable();
     Slot child = emitter.variable();
     Slot known = emitter.variable();
+    Slot most = emitter.variable();
     return emitter.routine(
         "takeAll",
         "handle what has happened",
         ImmutableList.of(),
-        () ->
-            emitter.loop(
-                () -> {
-                  emitter.set(
-                      tid,
-                      new Signed(
-                          Emitter.call(
-                              Sys.WAIT4,
-                              Value.of(-1),
-                              STATUS.address(),
-                              Value.of(Sys.WNOHANG | Sys.WALL),
-                              Value.of(0))));
-                  emitter.when(tid.isLess(1), () -> emitter.give(0));
-                  emitter.set(status, STATUS);
-                  emitter.set(entry, threads.find.of(tid));
-                  emitter.set(signal, status.shiftedRight(8).and(0xff));
-                  emitter.set(event, status.shiftedRight(16));
-                  emitter.when(
-                      status.and(0xff).isNot(STOPPED),
-                      () -> {
-                        emitter.note("it has ended; the main thread's end is reported last");
-                        emitter.run(threads.remove, tid);
-                        emitter.when(tid.is(target), () -> emitter.set(gone, 1));
-                      },
-                      () -> {
-                        emitter.when(entry.isNot(0), () -> threads.clear(entry, Threads.VFORKS));
-                        emitter.when(
-                            event.is(Sys.PTRACE_EVENT_STOP),
-                            () -> emitter.run(stop),
-                            () -> other(event, child, known));
-                      });
-                }));
+        () -> {
+          emitter.note("who is sent to a copy may trap again at once: that is taken next time");
+          emitter.set(most, threads.size.times(2).plus(EVENTS_MORE));
+          emitter.loop(
+              () -> {
+                emitter.when(most.isLess(1), () -> emitter.give(0));
+                emitter.add(most, -1);
+                emitter.set(
+                    tid,
+                    new Signed(
+                        Emitter.call(
+                            Sys.WAIT4,
+                            Value.of(-1),
+                            STATUS.address(),
+                            Value.of(Sys.WNOHANG | Sys.WALL),
+                            Value.of(0))));
+                emitter.when(tid.isLess(1), () -> emitter.give(0));
+                emitter.set(status, STATUS);
+                emitter.set(entry, threads.find.of(tid));
+                emitter.set(signal, status.shiftedRight(8).and(0xff));
+                emitter.set(event, status.shiftedRight(16));
+                emitter.when(
+                    status.and(0xff).isNot(STOPPED),
+                    () -> {
+                      emitter.note("it has ended; the main thread's end is reported last");
+                      emitter.run(threads.remove, tid);
+                      emitter.when(tid.is(target), () -> emitter.set(gone, 1));
+                    },
+                    () -> {
+                      emitter.when(entry.isNot(0), () -> threads.clear(entry, Threads.VFORKS));
+                      emitter.when(
+                          event.is(Sys.PTRACE_EVENT_STOP),
+                          () -> emitter.run(stop),
+                          () -> other(event, child, known));
+                    });
+              });
+        });
   }
 
   private void other(Slot event, Slot child, Slot known) {

@@ -8,6 +8,8 @@ import com.google.common.collect.ImmutableList;
 import io.github.textpoke.PatchException.BadSiteException;
 import io.github.textpoke.PatchException.UnsupportedTargetException;
 import io.github.textpoke.PatchException.WrongStateException;
+import io.github.textpoke.apply.AttachOptions;
+import io.github.textpoke.apply.AttachOptions.EngineChoice;
 import io.github.textpoke.apply.Patch;
 import io.github.textpoke.apply.PatchStatus;
 import io.github.textpoke.apply.TargetProcess;
@@ -191,7 +193,10 @@ class DetourTest {
   @Test
   void aProgramThatMayMapNothingMoreIsLeftAloneAndSaidSo() throws Exception {
     try (PlainProgram program = new PlainProgram(2);
-        TargetProcess process = TargetProcess.attach(program.pid())) {
+        TargetProcess process =
+            // The poker is a process of its own, with limits of its own.
+            TargetProcess.attach(
+                program.pid(), AttachOptions.DEFAULT.withEngine(EngineChoice.STEPWISE))) {
       Detours detours = Detours.in(process);
       limitMemory(program.pid(), "1");
       assertThatExceptionOfType(UnsupportedTargetException.class)
