@@ -19,6 +19,10 @@ import javax.tools.ToolProvider;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.platform.engine.discovery.DiscoverySelectors;
+import org.junit.platform.launcher.core.LauncherDiscoveryRequestBuilder;
+import org.junit.platform.launcher.core.LauncherFactory;
+import org.junit.platform.launcher.listeners.SummaryGeneratingListener;
 
 /** What the README says is true. Surefire runs tests in the module's folder. */
 @Timeout(120)
@@ -46,8 +50,8 @@ class ReadmeTest {
   }
 
   @Test
-  void thereAreThreeExamples() throws IOException {
-    assertThat(examples()).hasSize(3);
+  void thereAreFourExamples() throws IOException {
+    assertThat(examples()).hasSize(4);
   }
 
   @Test
@@ -80,6 +84,23 @@ class ReadmeTest {
     }
   }
 
+  @Test
+  void theFourthExampleIsATestThatSucceeds() throws Exception {
+    SummaryGeneratingListener summary = new SummaryGeneratingListener();
+    load(
+        examples().get(3),
+        test ->
+            LauncherFactory.create()
+                .execute(
+                    LauncherDiscoveryRequestBuilder.request()
+                        .selectors(DiscoverySelectors.selectClass(test))
+                        .build(),
+                    summary));
+
+    assertThat(summary.getSummary().getFailures()).isEmpty();
+    assertThat(summary.getSummary().getTestsSucceededCount()).isEqualTo(1);
+  }
+
   private static String readme() throws IOException {
     return Files.readString(Path.of("..", "README.md"));
   }
@@ -91,8 +112,13 @@ class ReadmeTest {
         .collect(ImmutableList.toImmutableList());
   }
 
-  /** Compiles an example with this test's class path, runs it, and returns what it prints. */
-  private String run(String example, String... arguments) throws Exception {
+  /** What is done with an example. */
+  private interface Use {
+    void accept(Class<?> example) throws Exception;
+  }
+
+  /** Compiles an example with this test's class path, and loads it. */
+  private void load(String example, Use use) throws Exception {
     Matcher name = CLASS.matcher(example);
     assertThat(name.find()).isTrue();
     Path source = Files.writeString(folder.resolve(name.group(1) + ".java"), example);
@@ -111,15 +137,19 @@ class ReadmeTest {
                 folder.toString(),
                 source.toString());
     assertThat(status).as(errors.toString(UTF_8)).isZero();
+    try (URLClassLoader loader = new URLClassLoader(new URL[] {folder.toUri().toURL()})) {
+      use.accept(loader.loadClass(name.group(1)));
+    }
+  }
 
+  /** Runs an example, and returns what it prints. */
+  private String run(String example, String... arguments) throws Exception {
     ByteArrayOutputStream printed = new ByteArrayOutputStream();
     PrintStream out = System.out;
-    try (URLClassLoader loader = new URLClassLoader(new URL[] {folder.toUri().toURL()})) {
+    try {
       System.setOut(new PrintStream(printed, true, UTF_8));
-      loader
-          .loadClass(name.group(1))
-          .getMethod("main", String[].class)
-          .invoke(null, (Object) arguments);
+      load(
+          example, main -> main.getMethod("main", String[].class).invoke(null, (Object) arguments));
     } finally {
       System.setOut(out);
     }
