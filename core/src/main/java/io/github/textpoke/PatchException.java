@@ -494,7 +494,36 @@ public abstract sealed class PatchException extends RuntimeException {
       this.thread = thread;
     }
 
-    /** The thread's id. */
+    /**
+     * Of a context that no thread runs.
+     *
+     * @param site absolute address of the site, or of the first one of several
+     * @param boundary the address inside, absolute, that is saved somewhere; 0: not all memory
+     *     could be looked at
+     * @param where absolute address of the word that holds it
+     * @param patience how long was looked
+     * @param outcome what is true of the target now
+     */
+    public EvacuationTimeoutException(
+        long site, long boundary, long where, Duration patience, Outcome outcome) {
+      super(
+          boundary == 0
+              ? "not all memory was looked at within "
+                  + patience.toMillis()
+                  + " ms for fibers inside of the site at "
+                  + hex(site)
+              : "a fiber that no thread runs may be inside of the site at "
+                  + hex(site)
+                  + ": "
+                  + hex(boundary)
+                  + " is saved at "
+                  + hex(where),
+          outcome,
+          "try again later, or attach with more patience");
+      this.thread = 0;
+    }
+
+    /** The thread's id; 0 where none is known: see the message. */
     public int thread() {
       return thread;
     }

@@ -70,7 +70,7 @@ final class Evacuation {
    */
   @Nullable Function<Outcome, PatchException> run(CompiledPlan plan) {
     try {
-      return run(plan.evacuated, plan::takesTrapAt) ? null : timeout(plan);
+      return run(plan.evacuated, plan::takesTrapAt) ? lookForContexts(plan) : timeout(plan);
     } finally {
       end();
     }
@@ -88,6 +88,19 @@ final class Evacuation {
     } finally {
       end();
     }
+  }
+
+  /** No thread is inside any more; a fiber may be that no thread runs. */
+  private @Nullable Function<Outcome, PatchException> lookForContexts(CompiledPlan plan) {
+    long deadline = System.nanoTime() + patience.toNanos();
+    SavedContexts contexts = new SavedContexts(tracer.memory());
+    if (contexts.isFree(tracer.pid(), plan.evacuated, evacuees.seenStacks(), deadline)) {
+      return null;
+    }
+    long site = plan.displacedSite();
+    long boundary = contexts.boundary();
+    long where = contexts.at();
+    return outcome -> new EvacuationTimeoutException(site, boundary, where, patience, outcome);
   }
 
   private void end() {

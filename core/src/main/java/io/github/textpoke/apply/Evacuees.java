@@ -3,6 +3,7 @@ package io.github.textpoke.apply;
 import io.github.textpoke.linux.Ptrace;
 import io.github.textpoke.linux.Registers;
 import io.github.textpoke.process.MemoryMap;
+import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -25,6 +26,9 @@ final class Evacuees {
   /** Of the last thread whose stack leads inside: its id, the address of the word, the word. */
   private int holder;
 
+  private long[] seenStacks = new long[64];
+  private int seen;
+
   private long holdingWord;
   private long heldBoundary;
 
@@ -41,6 +45,7 @@ final class Evacuees {
   void begin(Addresses inside) {
     boundaries = inside;
     holder = 0;
+    seen = 0;
   }
 
   /** The target's mappings, read anew. */
@@ -92,11 +97,20 @@ final class Evacuees {
     long word = stacks.find(mappings, stackPointer, inside);
     if (word == 0) {
       tracees.clear(index, Tracees.EVACUATING);
+      if (seen == seenStacks.length) {
+        seenStacks = Arrays.copyOf(seenStacks, 2 * seen);
+      }
+      seenStacks[seen++] = stackPointer;
     } else {
       holder = tracees.tid(index);
       holdingWord = word;
       heldBoundary = stacks.found();
     }
+  }
+
+  /** Stack pointers of those that were seen outside, whose stacks don't lead inside. */
+  long[] seenStacks() {
+    return Arrays.copyOf(seenStacks, seen);
   }
 
   /** The last thread that was seen to come back inside; 0: none was. */

@@ -18,6 +18,7 @@ import io.github.textpoke.apply.Recording.Marks;
 import io.github.textpoke.apply.internal.SessionLayout;
 import io.github.textpoke.linux.Errno;
 import io.github.textpoke.linux.Kernel;
+import io.github.textpoke.linux.ProcMem;
 import io.github.textpoke.plan.Step;
 import io.github.textpoke.process.BlockedCall;
 import io.github.textpoke.process.MemoryMap;
@@ -77,6 +78,9 @@ final class PokerEngine implements Engine {
   private Object hold = new Object();
 
   private String remark = "";
+
+  /** Why the target's memory could not be looked at the last time; null: it could. */
+  private @Nullable RuntimeException lookFailure;
 
   /** Traps of sessions that have ended. */
   private long earlierTraps;
@@ -219,6 +223,7 @@ final class PokerEngine implements Engine {
         continue;
       }
       now.memory.setLong(SessionLayout.PLAN, where.address);
+      now.onLook(() -> lookForContexts(now, plan));
       now.memory.setLong(SessionLayout.WANTED_HOLD, held);
       if (request(SessionLayout.COMMAND_APPLY) && !isStale(now) && !isRefused(now)) {
         remark = where.remark;
@@ -554,8 +559,48 @@ final class PokerEngine implements Engine {
     return status == null || status.tracer() == 0 ? inNamespace : status.tracer();
   }
 
+  /** No thread is inside any more; a fiber may be that no thread runs. */
+  private void lookForContexts(PokerSession now, CompiledPlan plan) {
+    int answer = SessionLayout.A_CONTEXT;
+    lookFailure = null;
+    try (ProcMem memory = TargetMemory.open(pid)) {
+      long[] stacks = new long[(int) now.memory.getLong(SessionLayout.STACKS_COUNT)];
+      for (int i = 0; i < stacks.length; i++) {
+        stacks[i] = now.memory.getLong(SessionLayout.STACKS + i * Long.BYTES);
+      }
+      SavedContexts contexts = new SavedContexts(memory);
+      long deadline = System.nanoTime() + options.patience().toNanos();
+      if (contexts.isFree(pid, plan.evacuated, stacks, deadline)) {
+        answer = SessionLayout.NO_CONTEXT;
+      } else {
+        now.memory.setLong(SessionLayout.CONTEXT_AT, contexts.at());
+        now.memory.setLong(SessionLayout.CONTEXT_BOUNDARY, contexts.boundary());
+      }
+    } catch (RuntimeException failure) {
+      // The plan is under way: it is taken back, and this is said with it.
+      lookFailure = failure;
+    } finally {
+      now.memory.setInt(SessionLayout.CONTEXTS, answer);
+      now.memory.wake(SessionLayout.CONTEXTS);
+    }
+  }
+
   private EvacuationTimeoutException evacuationTimeout(
       PokerSession now, @Nullable CompiledPlan plan, int thread, long boundary) {
+    if (thread == 0) {
+      EvacuationTimeoutException found =
+          new EvacuationTimeoutException(
+              plan == null ? boundary : plan.displacedSite(),
+              boundary,
+              now.memory.getLong(SessionLayout.RESULT_FOUND),
+              options.patience(),
+              outcome(now));
+      RuntimeException why = lookFailure;
+      if (boundary == 0 && why != null) {
+        found.addSuppressed(why);
+      }
+      return found;
+    }
     int tid = ours(thread);
     BlockedCall where = BlockedCall.read(tid);
     String state = where == null ? "not to be looked at" : where.describe();

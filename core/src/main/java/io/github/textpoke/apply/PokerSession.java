@@ -31,6 +31,11 @@ final class PokerSession {
   private final Interference interference;
   private final NativeBytes scratch = new NativeBytes(SCRATCH_SIZE);
   private int poker;
+
+  private Runnable contexts =
+      () -> {
+        throw new IllegalStateException("nothing is evacuated");
+      };
   private long hold;
 
   /** First free byte for plans. */
@@ -93,6 +98,7 @@ final class PokerSession {
     // An answer comes within microseconds; to sleep and be woken may take a scheduler's slice.
     long begun = System.nanoTime();
     while (memory.getInt(SessionLayout.ANSWERED) != number
+        && !isAskedToLook()
         && System.nanoTime() - begun < SPIN_NANOS) {
       Thread.onSpinWait();
     }
@@ -106,6 +112,10 @@ final class PokerSession {
       if (hasLeft()) {
         return memory.getInt(SessionLayout.ANSWERED) == number ? Answer.ANSWERED : Answer.LEFT;
       }
+      if (isAskedToLook()) {
+        contexts.run();
+        continue;
+      }
       memory.await(SessionLayout.ANSWERED, answered, look, scratch);
       if (interference.pauses()) {
         goOn();
@@ -116,6 +126,18 @@ final class PokerSession {
         return Answer.CANCELLED;
       }
     }
+  }
+
+  private boolean isAskedToLook() {
+    return memory.getInt(SessionLayout.CONTEXTS) == SessionLayout.LOOK_FOR_CONTEXTS;
+  }
+
+  /**
+   * What to do when no thread is inside of a site any more: it answers in {@link
+   * SessionLayout#CONTEXTS}.
+   */
+  void onLook(Runnable look) {
+    contexts = look;
   }
 
   private void goOn() {

@@ -29,7 +29,7 @@ final class StackScan {
    * The segments that a signal frame saves: cs 0x33, gs 0, fs 0, ss 0x2b, of two bytes each. Before
    * them lie rsp, rip and eflags, of eight (arch/x86/include/uapi/asm/sigcontext.h).
    */
-  private static final long SEGMENTS = 0x002b_0000_0000_0033L;
+  static final long SEGMENTS = 0x002b_0000_0000_0033L;
 
   private static final int RSP_BEFORE_SEGMENTS = 3;
 

@@ -447,4 +447,25 @@ class EvacuationTest {
       fixture.assertHealthy();
     }
   }
+
+  @ParameterizedTest
+  @CsvSource({"POKER, 1", "POKER, 4", "STEPWISE, 1", "STEPWISE, 4"})
+  void aFiberThatWasInterruptedInsideIsFoundAndAllIsRolledBack(EngineChoice engine, int offset) {
+    AttachOptions options = AttachOptions.DEFAULT.withEngine(engine);
+    try (Lodgers lodgers = Lodgers.start("--threads", "1", "--fibers");
+        TargetProcess process = TargetProcess.attach(lodgers.fixture.pid(), options)) {
+      PatchPlan plan = lodgers.jump("plain", "repl");
+      long boundary = lodgers.site("plain") + offset;
+      lodgers.hold(boundary, boundary + 1, "swap");
+      assertThatExceptionOfType(EvacuationTimeoutException.class)
+          .isThrownBy(() -> process.apply(plan))
+          .satisfies(held -> assertThat(held.outcome()).isEqualTo(Outcome.ROLLED_BACK))
+          .withMessageContaining("0x" + Long.toHexString(boundary));
+      lodgers.awaitMore("results_old", 1_000);
+      lodgers.release();
+      lodgers.awaitMore("results_old", 1_000);
+      lodgers.fixture.assertHealthy();
+      assertThat(lodgers.fixture.counter("results_new")).isZero();
+    }
+  }
 }

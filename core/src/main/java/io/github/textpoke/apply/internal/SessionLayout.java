@@ -146,6 +146,22 @@ public final class SessionLayout {
   /** Number of the last request whose plan was brought to an end; {@link #RESULT} is of it. */
   public static final int FINISHED = 288;
 
+  /**
+   * {@link #LOOK_FOR_CONTEXTS}: no thread is inside of a site any more, and the poker waits for the
+   * JVM to look through the target's memory; then {@link #NO_CONTEXT} or {@link #A_CONTEXT}. 4
+   * bytes, a futex that the poker waits on.
+   */
+  public static final int CONTEXTS = 296;
+
+  /** {@link #A_CONTEXT}: where the address of a boundary was found. */
+  public static final int CONTEXT_AT = 304;
+
+  /** {@link #A_CONTEXT}: the boundary; 0: not all could be looked at. */
+  public static final int CONTEXT_BOUNDARY = 312;
+
+  /** How many stack pointers stand at {@link #STACKS}. */
+  public static final int STACKS_COUNT = 320;
+
   /** Who has begun the session: UTF-8, ended by a zero. */
   public static final int WHO = 0x300;
 
@@ -194,10 +210,25 @@ public final class SessionLayout {
   /** Longest run in bytes. */
   public static final int IMAGE_SIZE = 0x3fff0;
 
+  /** Stack pointers of threads that were seen outside, 8 bytes each; behind the mappings there. */
+  public static final int STACKS = 0xc0000;
+
+  /** How many fit there. */
+  public static final int STACKS_CAPACITY = 16000;
+
   /** Plans, laid out by the JVM, up to the session's end. */
   public static final int PLANS = 0xe0000;
 
   // ---------------------------------------------------------------- values
+
+  /** {@link #CONTEXTS}: the JVM is to look. */
+  public static final int LOOK_FOR_CONTEXTS = 1;
+
+  /** {@link #CONTEXTS}: there is none. */
+  public static final int NO_CONTEXT = 2;
+
+  /** {@link #CONTEXTS}: there is, or may be, one. */
+  public static final int A_CONTEXT = 3;
 
   /** {@link #STATE}: helper or poker answer. */
   public static final int RUNNING = 1;

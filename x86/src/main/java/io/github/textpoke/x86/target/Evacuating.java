@@ -1,14 +1,17 @@
 package io.github.textpoke.x86.target;
 
+import static io.github.textpoke.apply.internal.SessionLayout.A_CONTEXT;
 import static io.github.textpoke.apply.internal.SessionLayout.IMAGE;
-import static io.github.textpoke.apply.internal.SessionLayout.IMAGE_SIZE;
 import static io.github.textpoke.apply.internal.SessionLayout.LISTING;
 import static io.github.textpoke.apply.internal.SessionLayout.LISTING_SIZE;
+import static io.github.textpoke.apply.internal.SessionLayout.LOOK_FOR_CONTEXTS;
+import static io.github.textpoke.apply.internal.SessionLayout.NO_CONTEXT;
 import static io.github.textpoke.apply.internal.SessionLayout.PLAN_PATIENCE;
 import static io.github.textpoke.apply.internal.SessionLayout.RESULT_EVACUATION;
 import static io.github.textpoke.apply.internal.SessionLayout.RESULT_EXECED;
 import static io.github.textpoke.apply.internal.SessionLayout.RESULT_GONE;
 import static io.github.textpoke.apply.internal.SessionLayout.SCRATCH;
+import static io.github.textpoke.apply.internal.SessionLayout.STACKS;
 
 import com.google.common.collect.ImmutableList;
 import io.github.textpoke.x86.target.Emitter.Routine;
@@ -50,6 +53,11 @@ final class Evacuating {
 
   /** {@code evacuate(plan, kind)}: 0, or a RESULT, and what holds whom stands in {@link Shared}. */
   final Routine evacuate;
+
+  /**
+   * {@code awaitContexts(plan)}: has the JVM look for contexts that no thread runs; 0, or a RESULT.
+   */
+  final Routine awaitContexts;
 
   private final Emitter emitter;
   private final Shared shared;
@@ -95,6 +103,7 @@ final class Evacuating {
     look = look(emitter.variable(), emitter.variable(), emitter.variable());
     end = end(emitter.variable());
     evacuate = evacuate(emitter.variable(), emitter.variable(), emitter.variable());
+    awaitContexts = awaitContexts(emitter.variable(), emitter.variable());
   }
 
   private Routine readMappings(Slot fd, Slot at, Slot last) {
@@ -134,7 +143,7 @@ final class Evacuating {
                           () ->
                               emitter.when(
                                   evacuees.mappingsEnd.isBelow(
-                                      new Place(IMAGE + IMAGE_SIZE - Evacuees.MAPPING_SIZE)),
+                                      new Place(STACKS - Evacuees.MAPPING_SIZE)),
                                   () -> {
                                     emitter.store(evacuees.mappingsEnd, 0, 8, start);
                                     emitter.store(evacuees.mappingsEnd, 8, 8, stop);
@@ -354,6 +363,63 @@ final class Evacuating {
                     });
                 emitter.run(events.takeAll);
               });
+        });
+  }
+
+  /**
+   * A fiber that a signal handler has interrupted inside, and put aside, is on no thread's stack.
+   * To look for it takes all of the memory, which is the JVM's work. Nobody waits for that: who
+   * comes to a breakpoint goes on in the copy. Without an answer in time the plan is taken back.
+   */
+  private Routine awaitContexts(Slot plan, Slot deadline) {
+    return emitter.routine(
+        "awaitContexts",
+        "until the JVM has looked for contexts that lead inside; 0, or there is one",
+        ImmutableList.of(plan),
+        () -> {
+          emitter.set(deadline, shared.now.of().plus(plan.at(PLAN_PATIENCE).times(2)));
+          emitter.set(Shared.CONTEXT_AT, 0);
+          emitter.set(Shared.CONTEXT_BOUNDARY, 0);
+          emitter.set(Shared.CONTEXTS, LOOK_FOR_CONTEXTS);
+          shared.wake(Shared.ANSWERED);
+          emitter.loopWhile(
+              Emitter.both(Shared.CONTEXTS.is(LOOK_FOR_CONTEXTS), shared.now.of().isLess(deadline)),
+              () -> {
+                emitter.run(events.takeAll);
+                emitter.compute(
+                    shared.await(Shared.CONTEXTS, Value.of(LOOK_FOR_CONTEXTS), LOOK_NANOS));
+              });
+          emitter.when(
+              events.gone.isNot(0),
+              () -> {
+                emitter.set(Shared.CONTEXTS, 0);
+                emitter.give(RESULT_GONE);
+              });
+          emitter.when(
+              events.execed.isNot(0),
+              () -> {
+                emitter.set(Shared.CONTEXTS, 0);
+                emitter.give(RESULT_EXECED);
+              });
+          emitter.when(
+              Shared.CONTEXTS.is(NO_CONTEXT),
+              () -> {
+                emitter.set(Shared.CONTEXTS, 0);
+                emitter.give(0);
+              });
+          emitter.when(
+              Shared.CONTEXTS.isNot(A_CONTEXT),
+              () -> {
+                emitter.note("nobody has looked: the JVM is gone, or too slow");
+                emitter.set(Shared.CONTEXT_BOUNDARY, 0);
+              });
+          emitter.set(Shared.CONTEXTS, 0);
+          emitter.set(Shared.RESULT, RESULT_EVACUATION);
+          emitter.set(Shared.RESULT_STEP, 0);
+          emitter.set(Shared.RESULT_ADDRESS, Shared.CONTEXT_BOUNDARY);
+          emitter.store(Shared.RESULT_FOUND, 0, 8, Shared.CONTEXT_AT);
+          emitter.store(Shared.RESULT_FOUND, 8, 8, Value.of(0));
+          emitter.give(RESULT_EVACUATION);
         });
   }
 

@@ -6,6 +6,8 @@ import static io.github.textpoke.apply.internal.SessionLayout.SITE_ADDRESS;
 import static io.github.textpoke.apply.internal.SessionLayout.SITE_LENGTH;
 import static io.github.textpoke.apply.internal.SessionLayout.SITE_SEVERAL;
 import static io.github.textpoke.apply.internal.SessionLayout.SITE_SIZE;
+import static io.github.textpoke.apply.internal.SessionLayout.STACKS;
+import static io.github.textpoke.apply.internal.SessionLayout.STACKS_CAPACITY;
 
 import com.google.common.collect.ImmutableList;
 import io.github.textpoke.x86.target.Emitter.Routine;
@@ -121,6 +123,7 @@ final class Evacuees {
           emitter.set(plan, whose);
           emitter.set(kind, which);
           emitter.set(holder, 0);
+          emitter.set(Shared.STACKS_COUNT, 0);
           emitter.set(lowest, plan.at(PLAN_SITES).at(SITE_ADDRESS));
           emitter.set(
               span, plan.at(PLAN_SITES).plus(plan.at(PLAN_SITES + 8).minus(1).times(SITE_SIZE)));
@@ -247,7 +250,19 @@ final class Evacuees {
           emitter.set(where, findOnStack.of(stack));
           emitter.when(
               where.is(0),
-              () -> threads.clear(entry, Threads.EVACUATING | Threads.ASKED),
+              () -> {
+                threads.clear(entry, Threads.EVACUATING | Threads.ASKED);
+                emitter.when(
+                    Shared.STACKS_COUNT.isLess(STACKS_CAPACITY),
+                    () -> {
+                      emitter.store(
+                          new Place(STACKS).plus(Shared.STACKS_COUNT.times(Long.BYTES)),
+                          0,
+                          8,
+                          stack);
+                      emitter.add(Shared.STACKS_COUNT, 1);
+                    });
+              },
               () -> {
                 emitter.set(holder, Threads.tid(entry));
                 emitter.set(holdingWord, where);

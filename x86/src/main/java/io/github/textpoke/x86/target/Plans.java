@@ -376,7 +376,10 @@ final class Plans {
   private void evacuate(Slot result) {
     emitter.when(
         lenient.is(0),
-        () -> emitter.set(result, evacuating.evacuate.of(plan, Value.of(SITE_OLD))),
+        () -> {
+          emitter.set(result, evacuating.evacuate.of(plan, Value.of(SITE_OLD)));
+          emitter.when(result.is(0), () -> emitter.set(result, evacuating.awaitContexts.of(plan)));
+        },
         () -> emitter.set(result, evacuating.evacuate.of(plan, Value.of(SITE_NEW))));
     emitter.when(result.isNot(0), () -> emitter.give(result));
   }

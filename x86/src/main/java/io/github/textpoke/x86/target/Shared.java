@@ -45,6 +45,10 @@ final class Shared {
   static final Slot NAMED = new Slot(SessionLayout.NAMED, 4);
   static final Slot TARGET = new Slot(SessionLayout.TARGET, 8);
   static final Slot FINISHED = new Slot(SessionLayout.FINISHED, 8);
+  static final Slot CONTEXTS = new Slot(SessionLayout.CONTEXTS, 4);
+  static final Slot CONTEXT_AT = new Slot(SessionLayout.CONTEXT_AT, 8);
+  static final Slot CONTEXT_BOUNDARY = new Slot(SessionLayout.CONTEXT_BOUNDARY, 8);
+  static final Slot STACKS_COUNT = new Slot(SessionLayout.STACKS_COUNT, 8);
   static final Slot SIZE = new Slot(SessionLayout.SIZE, 8);
 
   private final Emitter emitter;
