@@ -49,6 +49,7 @@ final class Evacuation {
   private final Evacuees evacuees;
   private final Duration patience;
   private final Registers registers = new Registers();
+  private final SavedContexts contexts = new SavedContexts();
 
   /**
    * @param patience how long a thread that can't be moved is waited for
@@ -93,8 +94,8 @@ final class Evacuation {
   /** No thread is inside any more; a fiber may be that no thread runs. */
   private @Nullable Function<Outcome, PatchException> lookForContexts(CompiledPlan plan) {
     long deadline = System.nanoTime() + patience.toNanos();
-    SavedContexts contexts = new SavedContexts(tracer.memory());
-    if (contexts.isFree(tracer.pid(), plan.evacuated, evacuees.seenStacks(), deadline)) {
+    if (contexts.isFree(
+        tracer.memory(), tracer.pid(), plan.evacuated, evacuees.seenStacks(), deadline)) {
       return null;
     }
     long site = plan.displacedSite();

@@ -79,6 +79,8 @@ final class PokerEngine implements Engine {
 
   private String remark = "";
 
+  private final SavedContexts contexts = new SavedContexts();
+
   /** Why the target's memory could not be looked at the last time; null: it could. */
   private @Nullable RuntimeException lookFailure;
 
@@ -568,9 +570,8 @@ final class PokerEngine implements Engine {
       for (int i = 0; i < stacks.length; i++) {
         stacks[i] = now.memory.getLong(SessionLayout.STACKS + i * Long.BYTES);
       }
-      SavedContexts contexts = new SavedContexts(memory);
       long deadline = System.nanoTime() + options.patience().toNanos();
-      if (contexts.isFree(pid, plan.evacuated, stacks, deadline)) {
+      if (contexts.isFree(memory, pid, plan.evacuated, stacks, deadline)) {
         answer = SessionLayout.NO_CONTEXT;
       } else {
         now.memory.setLong(SessionLayout.CONTEXT_AT, contexts.at());

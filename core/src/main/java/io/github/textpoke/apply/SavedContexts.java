@@ -8,6 +8,7 @@ import io.github.textpoke.process.Mapping;
 import io.github.textpoke.process.MemoryMap;
 import java.io.IOException;
 import java.io.RandomAccessFile;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
@@ -55,26 +56,21 @@ final class SavedContexts {
   /** In /proc/PID/maps all that is ours begins with it. */
   private static final String OURS = "/memfd:" + PokerStart.NAME;
 
-  private final ProcMem memory;
   private final NativeBytes chunk = new NativeBytes(CHUNK);
   private final ByteBuffer entries =
       ByteBuffer.allocate(PAGES * Long.BYTES).order(ByteOrder.LITTLE_ENDIAN);
 
+  /** The word that was found last, and its absolute address; 0: none was. */
   private long found;
-  private boolean complete;
-
-  SavedContexts(ProcMem memory) {
-    this.memory = memory;
-  }
-
-  /** Where {@link #find} has found something: absolute address of the word. 0: nothing. */
-  long at() {
-    return complete ? 0 : foundAt;
-  }
 
   private long foundAt;
 
-  /** What stands there: a boundary, absolute. 0: not all could be looked at. */
+  /** Where {@link #isFree} has found something: absolute address of the word. 0: nothing. */
+  long at() {
+    return foundAt;
+  }
+
+  /** What stands there: a boundary, absolute. 0: not all could be looked at in time. */
   long boundary() {
     return found;
   }
@@ -82,14 +78,14 @@ final class SavedContexts {
   /**
    * Looks for keys of {@code boundaries}.
    *
+   * @param memory of process {@code pid}
    * @param stacks stack pointers of threads, whose stacks were looked at
    * @param deadline of {@link System#nanoTime}
    * @return whether all was looked at and nothing found
    */
-  boolean isFree(int pid, Addresses boundaries, long[] stacks, long deadline) {
+  boolean isFree(ProcMem memory, int pid, Addresses boundaries, long[] stacks, long deadline) {
     found = 0;
     foundAt = 0;
-    complete = false;
     long[] sorted = stacks.clone();
     Arrays.sort(sorted);
     try (RandomAccessFile file = new RandomAccessFile("/proc/" + pid + "/pagemap", "r")) {
@@ -99,7 +95,7 @@ final class SavedContexts {
         if (mayHold(mapping) && !isStack(mapping, below, sorted)) {
           for (long at = mapping.start(); at < mapping.end(); at += CHUNK) {
             int length = (int) Math.min(CHUNK, mapping.end() - at);
-            if (scan(pages, at, length, boundaries)) {
+            if (scan(memory, pages, at, length, boundaries)) {
               return false;
             }
             if (System.nanoTime() - deadline > 0) {
@@ -110,9 +106,8 @@ final class SavedContexts {
         below = Optional.of(mapping);
       }
     } catch (IOException unreadable) {
-      return false;
+      throw new UncheckedIOException(unreadable);
     }
-    complete = true;
     return true;
   }
 
@@ -138,7 +133,8 @@ final class SavedContexts {
     return index < stacks.length && stacks[index] <= mapping.end();
   }
 
-  private boolean scan(FileChannel pages, long start, int length, Addresses boundaries)
+  private boolean scan(
+      ProcMem memory, FileChannel pages, long start, int length, Addresses boundaries)
       throws IOException {
     entries.clear().limit(length / PAGE * Long.BYTES);
     int read = Uninterruptibly.call(() -> pages.read(entries, start / PAGE * Long.BYTES));
@@ -149,7 +145,8 @@ final class SavedContexts {
       while (page < known && isKept(entries.getLong(page * Long.BYTES))) {
         page++;
       }
-      if (page > from && search(start + (long) from * PAGE, (page - from) * PAGE, boundaries)) {
+      if (page > from
+          && search(memory, start + (long) from * PAGE, (page - from) * PAGE, boundaries)) {
         return true;
       }
       page++;
@@ -166,7 +163,7 @@ final class SavedContexts {
    * handlers (sigaltstack(2)): the frame says so itself. No thread is on that stack, or it had been
    * seen to come back inside; and the next handler begins at its top again, whatever stands there.
    */
-  private boolean isLeftOnHandlersStack(long rip) {
+  private static boolean isLeftOnHandlersStack(ProcMem memory, long rip) {
     CodeBytes frame = memory.read(rip - RIP_IN_CONTEXT, RIP_IN_CONTEXT + SEGMENTS_BEHIND_RIP + 8);
     if (frame == null) {
       return false;
@@ -178,11 +175,11 @@ final class SavedContexts {
         && Long.compareUnsigned(rip - stack, size) < 0;
   }
 
-  private boolean search(long start, int length, Addresses boundaries) {
+  private boolean search(ProcMem memory, long start, int length, Addresses boundaries) {
     long count = memory.read(start, chunk.address(0), length);
     for (int offset = 0; offset + Long.BYTES <= count; offset += Long.BYTES) {
       long word = chunk.getLong(offset);
-      if (boundaries.get(word) != 0 && !isLeftOnHandlersStack(start + offset)) {
+      if (boundaries.get(word) != 0 && !isLeftOnHandlersStack(memory, start + offset)) {
         found = word;
         foundAt = start + offset;
         return true;
