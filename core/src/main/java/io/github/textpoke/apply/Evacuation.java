@@ -95,7 +95,12 @@ final class Evacuation {
   private @Nullable Function<Outcome, PatchException> lookForContexts(CompiledPlan plan) {
     long deadline = System.nanoTime() + patience.toNanos();
     if (contexts.isFree(
-        tracer.memory(), tracer.pid(), plan.evacuated, evacuees.seenStacks(), deadline)) {
+        tracer.memory(),
+        tracer.pid(),
+        plan.evacuated,
+        evacuees.seenStacks(),
+        deadline,
+        tracer::handlePending)) {
       return null;
     }
     long site = plan.displacedSite();

@@ -571,7 +571,7 @@ final class PokerEngine implements Engine {
         stacks[i] = now.memory.getLong(SessionLayout.STACKS + i * Long.BYTES);
       }
       long deadline = System.nanoTime() + options.patience().toNanos();
-      if (contexts.isFree(memory, pid, plan.evacuated, stacks, deadline)) {
+      if (contexts.isFree(memory, pid, plan.evacuated, stacks, deadline, () -> beat(now))) {
         answer = SessionLayout.NO_CONTEXT;
       } else {
         now.memory.setLong(SessionLayout.CONTEXT_AT, contexts.at());
@@ -584,6 +584,11 @@ final class PokerEngine implements Engine {
       now.memory.setInt(SessionLayout.CONTEXTS, answer);
       now.memory.wake(SessionLayout.CONTEXTS);
     }
+  }
+
+  /** Tells the poker that we are at work. */
+  private static void beat(PokerSession now) {
+    now.memory.setLong(SessionLayout.CONTEXT_AT, now.memory.getLong(SessionLayout.CONTEXT_AT) + 1);
   }
 
   private EvacuationTimeoutException evacuationTimeout(

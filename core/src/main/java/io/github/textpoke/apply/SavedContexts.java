@@ -81,9 +81,11 @@ final class SavedContexts {
    * @param memory of process {@code pid}
    * @param stacks stack pointers of threads, whose stacks were looked at
    * @param deadline of {@link System#nanoTime}
+   * @param beat called now and then
    * @return whether all was looked at and nothing found
    */
-  boolean isFree(ProcMem memory, int pid, Addresses boundaries, long[] stacks, long deadline) {
+  boolean isFree(
+      ProcMem memory, int pid, Addresses boundaries, long[] stacks, long deadline, Runnable beat) {
     found = 0;
     foundAt = 0;
     long[] sorted = stacks.clone();
@@ -98,6 +100,7 @@ final class SavedContexts {
             if (scan(memory, pages, at, length, boundaries)) {
               return false;
             }
+            beat.run();
             if (System.nanoTime() - deadline > 0) {
               return false;
             }

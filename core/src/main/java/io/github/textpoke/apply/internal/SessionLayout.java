@@ -153,7 +153,10 @@ public final class SessionLayout {
    */
   public static final int CONTEXTS = 296;
 
-  /** {@link #A_CONTEXT}: where the address of a boundary was found. */
+  /**
+   * {@link #LOOK_FOR_CONTEXTS}: changes while the JVM looks. {@link #A_CONTEXT}: where the address
+   * of a boundary was found.
+   */
   public static final int CONTEXT_AT = 304;
 
   /** {@link #A_CONTEXT}: the boundary; 0: not all could be looked at. */

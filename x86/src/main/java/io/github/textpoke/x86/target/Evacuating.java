@@ -372,12 +372,14 @@ final class Evacuating {
    * comes to a breakpoint goes on in the copy. Without an answer in time the plan is taken back.
    */
   private Routine awaitContexts(Slot plan, Slot deadline) {
+    Slot beat = emitter.variable();
     return emitter.routine(
         "awaitContexts",
         "until the JVM has looked for contexts that lead inside; 0, or there is one",
         ImmutableList.of(plan),
         () -> {
-          emitter.set(deadline, shared.now.of().plus(plan.at(PLAN_PATIENCE).times(2)));
+          emitter.set(deadline, shared.now.of().plus(plan.at(PLAN_PATIENCE)));
+          emitter.set(beat, 0);
           emitter.set(Shared.CONTEXT_AT, 0);
           emitter.set(Shared.CONTEXT_BOUNDARY, 0);
           emitter.set(Shared.CONTEXTS, LOOK_FOR_CONTEXTS);
@@ -385,6 +387,13 @@ final class Evacuating {
           emitter.loopWhile(
               Emitter.both(Shared.CONTEXTS.is(LOOK_FOR_CONTEXTS), shared.now.of().isLess(deadline)),
               () -> {
+                emitter.when(
+                    Shared.CONTEXT_AT.isNot(beat),
+                    () -> {
+                      emitter.note("it is at work: silence counts from here");
+                      emitter.set(beat, Shared.CONTEXT_AT);
+                      emitter.set(deadline, shared.now.of().plus(plan.at(PLAN_PATIENCE)));
+                    });
                 emitter.run(events.takeAll);
                 emitter.compute(
                     shared.await(Shared.CONTEXTS, Value.of(LOOK_FOR_CONTEXTS), LOOK_NANOS));
