@@ -9,7 +9,7 @@
  *   entered       x + 1; another function jumps behind its first instruction, of three bytes
  *   repl_2, repl_3, repl_4   x + 2, x + 3, x + 4
  *   around        10 more than what the function at the address of the command "original ADDRESS"
- *                 returns
+ *                 returns; until then, than repl_2 does
  *
  * Counters of worker I: calls_I; result_01_I to result_15_I: how often the result less x was that;
  * wrong_I: how often it was anything else.
@@ -97,6 +97,7 @@ int main(int argc, char **argv) {
   options_done();
   called = strcmp(name, "plain") == 0 ? plain : strcmp(name, "entered") == 0 ? entered : NULL;
   if (called == NULL) fail("no function '%s'", name);
+  original = repl_2;
   publish("plain", plain);
   publish("entered", entered);
   publish("repl_2", repl_2);

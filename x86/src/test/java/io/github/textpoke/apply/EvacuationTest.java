@@ -42,7 +42,7 @@ class EvacuationTest {
   private static final Duration SOON = Duration.ofSeconds(30);
 
   /** Each applies and reverts. */
-  private static final long TOGGLES = 5_000;
+  private static final long TOGGLES = Boolean.getBoolean("soak") ? 20_000 : 2_000;
 
   static Stream<EngineChoice> engines() {
     return Stream.of(EngineChoice.POKER, EngineChoice.STEPWISE);

@@ -123,7 +123,8 @@ final class RandomDeeds {
     for (int tries = 0; plans.size() < size && tries < 3 * most; tries++) {
       Function function = code.functions.get(at % code.functions.size());
       Optional<PatchPlan> one = code.replacement(function, standing, arms);
-      one.ifPresent(part -> plans.putIfAbsent(part.pokes().get(0).address(), part));
+      one.filter(part -> plans.values().stream().noneMatch(other -> share(part, other)))
+          .ifPresent(part -> plans.put(part.pokes().get(0).address(), part));
       at += stride == 0 ? random.nextInt(code.functions.size()) : stride;
     }
     if (plans.isEmpty()) {
@@ -132,6 +133,14 @@ final class RandomDeeds {
     PatchPlan made = code.batch(plans.values());
     displacing += made.pokes().stream().anyMatch(Poke::displaces) ? 1 : 0;
     return made;
+  }
+
+  /** Of one function there may be two: one of them displaces what the other replaces. */
+  private static boolean share(PatchPlan one, PatchPlan other) {
+    Poke mine = one.pokes().get(0);
+    Poke theirs = other.pokes().get(0);
+    return mine.address() < theirs.address() + theirs.length()
+        && theirs.address() < mine.address() + mine.length();
   }
 
   // ---------------------------------------------------------------- what happens meanwhile

@@ -70,9 +70,10 @@ class DetourTest {
       Detour second = detours.at("plain:plain").to(program.address("around"));
       // The second one's original is the first.
       program.fixture.command("original " + Long.toHexString(second.original()));
+      program.awaitResult(12);
       program.assertResult(12);
       program.fixture.command("original " + Long.toHexString(first.original()));
-      program.awaitCalls();
+      program.awaitResult(11);
       program.assertResult(11);
       second.revert();
       program.assertResult(2);
