@@ -1,8 +1,6 @@
 package io.github.textpoke.x86.detour;
 
-import com.google.common.collect.ImmutableList;
 import io.github.textpoke.CodeBytes;
-import io.github.textpoke.PatchException.PlanRefusedException;
 import io.github.textpoke.apply.CodePatch;
 import io.github.textpoke.decode.CodeRegion;
 import io.github.textpoke.plan.PatchPlan;
@@ -73,10 +71,11 @@ final class DetourPatch implements CodePatch {
       CodeRegion jump = entry.jump().orElseThrow();
       plan = planner.replace(jump, jump.address(), Assembly.jmp(code));
     } else {
-      Displaced displaced = displace(code);
-      copy = displaced.copy;
+      DisplacingPlan displacing =
+          planner.displace(entry.code(), entry.site(), code, code + COPY, entry.entrances());
+      copy = displacing.copy().bytes();
       original = code + COPY;
-      plan = displaced.plan;
+      plan = displacing.plan();
     }
     CodeBytes body = CodeBytes.EMPTY;
     CodeBytes values = CodeBytes.EMPTY;
@@ -97,33 +96,6 @@ final class DetourPatch implements CodePatch {
       all = all.concat(CodeBytes.filled(BODY - all.length(), X86Planner.INT3)).concat(body);
     }
     return new Made(plan, bypass(code, stub), all, values);
-  }
-
-  /** What leads to the entry stub, and what it displaces. */
-  private record Displaced(PatchPlan plan, CodeBytes copy) {}
-
-  private Displaced displace(long code) {
-    try {
-      return displaceBy(code, code);
-    } catch (PlanRefusedException refused) {
-      for (CodeRegion island : entry.islands()) {
-        try {
-          Displaced displaced = displaceBy(island.address(), code);
-          PatchPlan toStub = planner.replace(island, island.address(), Assembly.jmp(code));
-          return new Displaced(
-              planner.batch(ImmutableList.of(toStub, displaced.plan)), displaced.copy);
-        } catch (PlanRefusedException noIsland) {
-          refused.addSuppressed(noIsland);
-        }
-      }
-      throw refused;
-    }
-  }
-
-  private Displaced displaceBy(long target, long code) {
-    DisplacingPlan made =
-        planner.displace(entry.code(), entry.site(), target, code + COPY, entry.entrances());
-    return new Displaced(made.plan(), made.copy().bytes());
   }
 
   /** The time of an override begins now. */

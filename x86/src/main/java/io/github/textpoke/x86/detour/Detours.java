@@ -11,7 +11,6 @@ import io.github.textpoke.decode.CodeRegion;
 import io.github.textpoke.elf.ElfImage;
 import io.github.textpoke.plan.Poke;
 import io.github.textpoke.process.ImageInMemory;
-import io.github.textpoke.process.ProcMemReader;
 import io.github.textpoke.x86.plan.Entrances;
 import io.github.textpoke.x86.plan.RseqSections;
 import io.github.textpoke.x86.plan.X86Planner;
@@ -34,8 +33,6 @@ public final class Detours {
   private static final CodeBytes ENDBR64 = CodeBytes.ofHex("f30f1efa");
 
   private static final int JUMP_OPCODE = 0xe9;
-  private static final int SHORT_JUMP_OPCODE = 0xeb;
-  private static final int SHORT_JUMP_LENGTH = 2;
 
   private final TargetProcess process;
   private final X86Planner planner;
@@ -86,27 +83,7 @@ public final class Detours {
         entrances.computeIfAbsent(
             object.image(), image -> Entrances.of(image, object.symbols(), object.bias()));
     long first = code.address() + (startsWith(code, ENDBR64) ? ENDBR64.length() : 0);
-    return new Entry(
-        code,
-        first,
-        object,
-        ways,
-        untouched(ways.islands(planner.decoder(), code, first)),
-        jumpOfOurs(code, first));
-  }
-
-  /** Those that stand in memory as in the file. */
-  private ImmutableList<CodeRegion> untouched(ImmutableList<CodeRegion> islands) {
-    if (islands.isEmpty()) {
-      return islands;
-    }
-    try (ProcMemReader memory = new ProcMemReader(process.pid())) {
-      return islands.stream()
-          .filter(
-              island ->
-                  memory.read(island.address(), island.bytes().length()).equals(island.bytes()))
-          .collect(ImmutableList.toImmutableList());
-    }
+    return new Entry(code, first, object, ways, jump(code, first));
   }
 
   private static boolean startsWith(CodeRegion code, CodeBytes bytes) {
@@ -114,16 +91,7 @@ public final class Detours {
         && code.bytes().slice(0, bytes.length()).equals(bytes);
   }
 
-  /** The jump of five bytes that a patch of ours has put there, or that a short one leads to. */
-  private Optional<CodeRegion> jumpOfOurs(CodeRegion code, long site) {
-    return newest(site)
-        .flatMap(
-            bytes ->
-                bytes.at(0) == SHORT_JUMP_OPCODE
-                    ? jump(code, site + SHORT_JUMP_LENGTH + (byte) bytes.at(1))
-                    : jump(code, site));
-  }
-
+  /** The jump of five bytes that a patch of ours has put there. */
   private Optional<CodeRegion> jump(CodeRegion code, long at) {
     return newest(at)
         .filter(bytes -> bytes.at(0) == JUMP_OPCODE && bytes.length() >= Entry.JUMP_LENGTH)

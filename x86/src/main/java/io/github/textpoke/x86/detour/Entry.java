@@ -2,7 +2,6 @@ package io.github.textpoke.x86.detour;
 
 import static com.google.common.base.Preconditions.checkState;
 
-import com.google.common.collect.ImmutableList;
 import io.github.textpoke.decode.CodeRegion;
 import io.github.textpoke.process.ImageInMemory;
 import io.github.textpoke.x86.plan.Entrances;
@@ -15,16 +14,14 @@ import java.util.Optional;
  * @param site absolute address of the first instruction that a detour may displace
  * @param object that holds the function
  * @param entrances of that object
- * @param islands NOPs nearby that a short jump reaches and nobody runs
- * @param jump the jump of five bytes of a patch of ours through which all calls go, at the site or
- *     at an island; empty: there is none
+ * @param jump the jump of five bytes of a patch of ours through which all calls go; empty: there is
+ *     none
  */
 record Entry(
     CodeRegion code,
     long site,
     ImageInMemory object,
     Entrances entrances,
-    ImmutableList<CodeRegion> islands,
     Optional<CodeRegion> jump) {
   /** Bytes of a jump that reaches 2 GiB. */
   static final int JUMP_LENGTH = 5;

@@ -1,6 +1,5 @@
 package io.github.textpoke.x86.plan;
 
-import com.google.common.collect.ImmutableList;
 import com.google.common.primitives.ImmutableLongArray;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException.BadObjectException;
@@ -126,35 +125,6 @@ public final class Entrances {
     int outside = checkOthers(run, own);
     return new Unentered(
         site, run.absoluteEnd(), run.function().count(), own.tableEntries(), outside);
-  }
-
-  /**
-   * NOPs of five bytes or more that nobody runs, between functions, in reach of a short jump at
-   * {@code site}: a jump from one of them reaches as far as any.
-   *
-   * @param decoder reads the code; stays yours
-   * @param function that holds the site
-   * @param site absolute address
-   * @return each as the file holds it; a patch of ours may stand there
-   */
-  public ImmutableList<CodeRegion> islands(
-      InstructionDecoder decoder, CodeRegion function, long site) {
-    return new Islands(sweep, loaded, bias, this::isLedTo).near(decoder, function, site);
-  }
-
-  /** Whether anything leads to a link-time address in {@code [from, to)}, or names it. */
-  private boolean isLedTo(long from, long to) {
-    AddressLinks links = sweep.links();
-    int link = links.firstFrom(from);
-    int pointer = pointers.firstFrom(from);
-    int name = firstName(from);
-    return link < links.size() && links.target(link) < to
-        || pointer < pointers.size() && pointers.target(pointer) < to
-        || name < names.length && names[name] < to
-        || pads.firstIn(from, to).isPresent()
-        || !frames.startingIn(from, to).isEmpty()
-        || image.entry() >= from && image.entry() < to
-        || image.isFixed() && loaded.placeOfAddressIn(from, to).isPresent();
   }
 
   /** What the file does not hold can't have been read of the rest of the object either. */
