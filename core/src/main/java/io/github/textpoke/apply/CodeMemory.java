@@ -55,7 +55,7 @@ final class CodeMemory {
   /** Whether retired patches were looked at since this handle was made. */
   private boolean isSwept;
 
-  /** An arena, and what of it is taken. */
+  /** Two mappings, one behind the other. */
   private record Arena(Mapping code, Mapping data) {}
 
   /**

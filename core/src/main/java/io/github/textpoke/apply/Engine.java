@@ -5,9 +5,6 @@ import io.github.textpoke.PatchException;
 
 /** Carries plans out, one after the other. What it tells is of the last one. */
 interface Engine {
-  /** The most letters of a mapping's name. */
-  int LONGEST_NAME = 31;
-
   /** Its name, for people. */
   String name();
 
@@ -32,7 +29,7 @@ interface Engine {
   /**
    * Maps memory of ours into the target, private to it; a child that is forked gets a copy.
    *
-   * @param name the mapping's name in {@code /proc/PID/maps}, at most {@link #LONGEST_NAME} letters
+   * @param name the mapping's name in {@code /proc/PID/maps}, a few letters of ASCII
    * @param address absolute, of a page
    * @param size bytes, whole pages
    * @param protection of {@link TargetMappings}; never writable and executable

@@ -139,13 +139,17 @@ final class Engines implements Engine {
         }
         giveUp(unavailable.getMessage());
       } catch (AlreadyTracedException traced) {
-        if (System.nanoTime() - deadline > 0) {
-          throw Holder.named(pid, traced);
-        }
-        // Most likely another patcher, which lets go soon.
-        LockSupport.parkNanos(LOOK_NANOS);
+        awaitOther(deadline, traced);
       }
     }
+  }
+
+  /** Most likely it is another patcher, which lets go soon. */
+  private void awaitOther(long deadline, AlreadyTracedException traced) {
+    if (System.nanoTime() - deadline > 0) {
+      throw Holder.named(pid, traced);
+    }
+    LockSupport.parkNanos(LOOK_NANOS);
   }
 
   private void giveUp(@Nullable String reason) {
@@ -195,10 +199,7 @@ final class Engines implements Engine {
         try {
           return stepwise.unused(extents);
         } catch (AlreadyTracedException traced) {
-          if (System.nanoTime() - deadline > 0) {
-            throw Holder.named(pid, traced);
-          }
-          LockSupport.parkNanos(LOOK_NANOS);
+          awaitOther(deadline, traced);
         }
       }
     } finally {

@@ -228,20 +228,14 @@ final class Evacuation {
       index++;
     }
     int tid = tracees.tid(index);
-    BlockedCall where = BlockedCall.read(tid);
-    String state = where == null ? "not to be looked at" : where.describe();
-    long standing = where == null ? 0 : where.instructionPointer();
-    String reason =
-        byStack
-            ? "its stack leads back to 0x%x: that address is saved at 0x%x"
-                .formatted(evacuees.heldBoundary(), evacuees.holdingWord())
-            : plan.evacuated.get(standing) != 0
-                ? "it stands at 0x%x and does not stop".formatted(standing)
-                : "it does not stop, so nobody knows where it stands";
-    String thread = tid + " (" + ProcStatus.name(tid) + "), " + state;
+    Straggler straggler =
+        Straggler.of(
+            tid,
+            plan.evacuated,
+            byStack ? evacuees.heldBoundary() : 0,
+            byStack ? evacuees.holdingWord() : 0);
     int others = tracees.count(Tracees.EVACUATING) - 1;
     long site = plan.displacedSite();
-    return outcome ->
-        new EvacuationTimeoutException(site, tid, thread, reason, others, patience, outcome);
+    return outcome -> straggler.failure(site, others, patience, outcome);
   }
 }

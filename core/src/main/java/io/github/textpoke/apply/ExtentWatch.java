@@ -25,19 +25,19 @@ final class ExtentWatch implements Addresses {
   @Override
   public long get(long address) {
     int low = 0;
-    int high = extents.size() - 1;
-    while (low <= high) {
+    int high = extents.size();
+    while (low < high) {
       int middle = (low + high) >>> 1;
-      Extent extent = extents.get(middle);
-      if (address < extent.start()) {
-        high = middle - 1;
-      } else if (address > extent.end()) {
-        // The end itself counts: a call that is an extent's last instruction returns there.
+      if (extents.get(middle).start() <= address) {
         low = middle + 1;
       } else {
-        seen[middle] = true;
-        low = middle + 1;
+        high = middle;
       }
+    }
+    // The end itself counts: a call that is an extent's last instruction returns there. Another may
+    // begin where one ends.
+    for (int i = Math.max(0, low - 2); i < low; i++) {
+      seen[i] |= address <= extents.get(i).end();
     }
     return 0;
   }

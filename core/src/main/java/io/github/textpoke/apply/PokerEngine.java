@@ -20,7 +20,6 @@ import io.github.textpoke.linux.Errno;
 import io.github.textpoke.linux.Kernel;
 import io.github.textpoke.linux.ProcMem;
 import io.github.textpoke.plan.Step;
-import io.github.textpoke.process.BlockedCall;
 import io.github.textpoke.process.MemoryMap;
 import io.github.textpoke.process.Preflight;
 import io.github.textpoke.process.ProcStatus;
@@ -30,6 +29,7 @@ import java.util.ArrayList;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
@@ -225,7 +225,9 @@ final class PokerEngine implements Engine {
         continue;
       }
       now.memory.setLong(SessionLayout.PLAN, where.address);
-      now.onLook(() -> lookForContexts(now, plan));
+      if (plan.displaces()) {
+        now.onLook(() -> lookForContexts(now, plan));
+      }
       now.memory.setLong(SessionLayout.WANTED_HOLD, held);
       if (request(SessionLayout.COMMAND_APPLY) && !isStale(now) && !isRefused(now)) {
         remark = where.remark;
@@ -593,10 +595,11 @@ final class PokerEngine implements Engine {
 
   private EvacuationTimeoutException evacuationTimeout(
       PokerSession now, @Nullable CompiledPlan plan, int thread, long boundary) {
+    CompiledPlan evacuated = Objects.requireNonNull(plan, "only a plan evacuates");
     if (thread == 0) {
       EvacuationTimeoutException found =
           new EvacuationTimeoutException(
-              plan == null ? boundary : plan.displacedSite(),
+              evacuated.displacedSite(),
               boundary,
               now.memory.getLong(SessionLayout.RESULT_FOUND),
               options.patience(),
@@ -607,25 +610,16 @@ final class PokerEngine implements Engine {
       }
       return found;
     }
-    int tid = ours(thread);
-    BlockedCall where = BlockedCall.read(tid);
-    String state = where == null ? "not to be looked at" : where.describe();
-    long standing = where == null ? 0 : where.instructionPointer();
-    String reason =
-        boundary != 0
-            ? "its stack leads back to 0x%x: that address is saved at 0x%x"
-                .formatted(boundary, now.memory.getLong(SessionLayout.RESULT_FOUND))
-            : plan != null && plan.interior.get(standing) != 0
-                ? "it stands at 0x%x and does not stop".formatted(standing)
-                : "it does not stop, so nobody knows where it stands";
-    return new EvacuationTimeoutException(
-        plan == null ? boundary : plan.displacedSite(),
-        tid,
-        tid + " (" + ProcStatus.name(tid) + "), " + state,
-        reason,
-        (int) now.memory.getLong(SessionLayout.RESULT_FOUND + Long.BYTES),
-        options.patience(),
-        outcome(now));
+    return Straggler.of(
+            ours(thread),
+            evacuated.evacuated,
+            boundary,
+            now.memory.getLong(SessionLayout.RESULT_FOUND))
+        .failure(
+            evacuated.displacedSite(),
+            (int) now.memory.getLong(SessionLayout.RESULT_FOUND + Long.BYTES),
+            options.patience(),
+            outcome(now));
   }
 
   /** A thread of the target, as we number it; as the target does where it has ended. */

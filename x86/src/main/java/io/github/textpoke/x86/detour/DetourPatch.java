@@ -2,7 +2,6 @@ package io.github.textpoke.x86.detour;
 
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.apply.CodePatch;
-import io.github.textpoke.decode.CodeRegion;
 import io.github.textpoke.plan.PatchPlan;
 import io.github.textpoke.process.TargetClock;
 import io.github.textpoke.x86.encode.Assembly;
@@ -66,10 +65,10 @@ final class DetourPatch implements CodePatch {
     PatchPlan plan;
     if (entry.jump().isPresent()) {
       copy = CodeBytes.EMPTY;
-      original = entry.jumpsTo();
       // The first detour has proved that nobody enters what its jump stands for.
-      CodeRegion jump = entry.jump().orElseThrow();
-      plan = planner.replace(jump, jump.address(), Assembly.jmp(code));
+      Entry.OwnJump jump = entry.jump().get();
+      original = jump.target();
+      plan = planner.replace(jump.code(), jump.code().address(), Assembly.jmp(code));
     } else {
       DisplacingPlan displacing =
           planner.displace(entry.code(), entry.site(), code, code + COPY, entry.entrances());

@@ -40,7 +40,6 @@ public final class DetourSite {
     long errnoLocation = override.errno().isPresent() ? detours.errnoLocation() : 0;
     return detours.apply(
         site,
-        entry,
         new Destination.Override(override, errnoLocation),
         entry.code().name() + " " + override);
   }
@@ -53,7 +52,7 @@ public final class DetourSite {
    */
   public Detour toItself() {
     return detours.apply(
-        site, entry, new Destination.Original(), "detour of " + entry.code().name() + " to itself");
+        site, new Destination.Original(), "detour of " + entry.code().name() + " to itself");
   }
 
   /**
@@ -68,7 +67,6 @@ public final class DetourSite {
   public Detour to(long address) {
     return detours.apply(
         site,
-        entry,
         new Destination.Elsewhere(address),
         "detour of " + entry.code().name() + " to 0x" + Long.toHexString(address));
   }

@@ -8,9 +8,13 @@ import io.github.textpoke.PatchException.BadSiteException;
 import io.github.textpoke.apply.Patch;
 import io.github.textpoke.apply.TargetProcess;
 import io.github.textpoke.decode.CodeRegion;
+import io.github.textpoke.decode.Decoded;
+import io.github.textpoke.decode.Flow;
+import io.github.textpoke.decode.Instruction;
 import io.github.textpoke.elf.ElfImage;
 import io.github.textpoke.plan.Poke;
 import io.github.textpoke.process.ImageInMemory;
+import io.github.textpoke.x86.detour.Entry.OwnJump;
 import io.github.textpoke.x86.plan.Entrances;
 import io.github.textpoke.x86.plan.RseqSections;
 import io.github.textpoke.x86.plan.X86Planner;
@@ -31,8 +35,6 @@ import java.util.Optional;
 public final class Detours {
   /** {@code endbr64}: SDM vol. 2. */
   private static final CodeBytes ENDBR64 = CodeBytes.ofHex("f30f1efa");
-
-  private static final int JUMP_OPCODE = 0xe9;
 
   private final TargetProcess process;
   private final X86Planner planner;
@@ -92,9 +94,9 @@ public final class Detours {
   }
 
   /** The jump of five bytes that a patch of ours has put there. */
-  private Optional<CodeRegion> jump(CodeRegion code, long at) {
+  private Optional<OwnJump> jump(CodeRegion code, long at) {
     return newest(at)
-        .filter(bytes -> bytes.at(0) == JUMP_OPCODE && bytes.length() >= Entry.JUMP_LENGTH)
+        .filter(bytes -> bytes.length() >= Entry.JUMP_LENGTH)
         .map(
             bytes ->
                 new CodeRegion(
@@ -103,7 +105,18 @@ public final class Detours {
                     bytes.slice(0, Entry.JUMP_LENGTH),
                     ImmutableSet.of(),
                     ImmutableList.of(),
-                    code.backing()));
+                    code.backing()))
+        .flatMap(this::jump);
+  }
+
+  private Optional<OwnJump> jump(CodeRegion region) {
+    long decoded = planner.decoder().decode(region, 0);
+    return Decoded.isDecoded(decoded)
+            && Decoded.flow(decoded) == Flow.JUMP
+            && Decoded.length(decoded) == Entry.JUMP_LENGTH
+        ? Optional.of(
+            new OwnJump(region, Instruction.of(region, 0, decoded).directTarget().orElseThrow()))
+        : Optional.empty();
   }
 
   /** What the newest patch of ours has put at an address. */
@@ -120,13 +133,15 @@ public final class Detours {
     return process.address("__errno_location");
   }
 
-  Detour apply(String site, Entry entry, Destination destination, String label) {
+  /** Looks at the entry anew: other detours may stand there since. */
+  Detour apply(String site, Destination destination, String label) {
+    Entry entry = entry(site);
     X86Planner knowing =
         planner.withRseq(RseqSections.of(entry.object().image(), entry.object().bias()));
     if (process.hasShadowStacks()) {
       knowing = knowing.withShadowStacks();
     }
-    DetourPatch detour = new DetourPatch(process.pid(), knowing, entry(site), destination);
+    DetourPatch detour = new DetourPatch(process.pid(), knowing, entry, destination);
     Patch patch = process.apply(detour, label);
     return new Detour(patch, detour.original());
   }

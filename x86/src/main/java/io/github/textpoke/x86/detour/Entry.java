@@ -1,7 +1,5 @@
 package io.github.textpoke.x86.detour;
 
-import static com.google.common.base.Preconditions.checkState;
-
 import io.github.textpoke.decode.CodeRegion;
 import io.github.textpoke.process.ImageInMemory;
 import io.github.textpoke.x86.plan.Entrances;
@@ -18,26 +16,15 @@ import java.util.Optional;
  *     none
  */
 record Entry(
-    CodeRegion code,
-    long site,
-    ImageInMemory object,
-    Entrances entrances,
-    Optional<CodeRegion> jump) {
+    CodeRegion code, long site, ImageInMemory object, Entrances entrances, Optional<OwnJump> jump) {
   /** Bytes of a jump that reaches 2 GiB. */
   static final int JUMP_LENGTH = 5;
 
   /**
-   * Absolute, where {@link #jump} leads.
+   * A jump that a patch of ours has put there.
    *
-   * @throws IllegalStateException if there is none
+   * @param code it alone
+   * @param target absolute address where it leads
    */
-  long jumpsTo() {
-    checkState(jump.isPresent(), "no jump of ours at the entry of %s", code.name());
-    CodeRegion region = jump.get();
-    int displacement = 0;
-    for (int i = JUMP_LENGTH - 1; i > 0; i--) {
-      displacement = displacement << 8 | region.bytes().at(i);
-    }
-    return region.address() + JUMP_LENGTH + displacement;
-  }
+  record OwnJump(CodeRegion code, long target) {}
 }

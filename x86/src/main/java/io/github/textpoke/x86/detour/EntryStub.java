@@ -23,11 +23,10 @@ final class EntryStub {
   /** Bytes of it. */
   static final int SIZE = 32;
 
-  private static final int JUMP_LENGTH = 5;
   private static final int FAR = 8;
 
   /** {@code jmp [rip+0]}: SDM vol. 2, FF /4. */
-  private static final byte[] FAR_JUMP = {(byte) 0xff, 0x25, 0, 0, 0, 0};
+  private static final CodeBytes FAR_JUMP = CodeBytes.ofHex("ff2500000000");
 
   private EntryStub() {}
 
@@ -38,29 +37,22 @@ final class EntryStub {
    * @param destination absolute
    */
   static CodeBytes bytes(long address, long destination) {
-    ByteBuffer bytes = ByteBuffer.allocate(SIZE).order(ByteOrder.LITTLE_ENDIAN);
-    while (bytes.hasRemaining()) {
-      bytes.put((byte) X86Planner.INT3);
-    }
     long near = isNear(address, destination) ? destination : address + FAR;
-    bytes.put(0, jump(address, near));
-    bytes.put(FAR, FAR_JUMP);
-    bytes.putLong(FAR + FAR_JUMP.length, destination);
-    return CodeBytes.of(bytes.array());
+    byte[] far =
+        ByteBuffer.allocate(Long.BYTES).order(ByteOrder.LITTLE_ENDIAN).putLong(destination).array();
+    CodeBytes jumps =
+        Assembly.jmp(near)
+            .at(address, Entry.JUMP_LENGTH)
+            .concat(CodeBytes.filled(FAR - Entry.JUMP_LENGTH, X86Planner.INT3))
+            .concat(FAR_JUMP)
+            .concat(CodeBytes.of(far));
+    return jumps.concat(CodeBytes.filled(SIZE - jumps.length(), X86Planner.INT3));
   }
 
   /** Whether a jump of five bytes reaches. */
   private static boolean isNear(long from, long to) {
-    long displacement = to - (from + JUMP_LENGTH);
+    long displacement = to - (from + Entry.JUMP_LENGTH);
     return displacement == (int) displacement;
-  }
-
-  private static byte[] jump(long from, long to) {
-    return ByteBuffer.allocate(JUMP_LENGTH)
-        .order(ByteOrder.LITTLE_ENDIAN)
-        .put((byte) 0xe9)
-        .putInt((int) (to - (from + JUMP_LENGTH)))
-        .array();
   }
 
   /** Makes it lead to where it leads by the jump that reaches all of the memory. */
@@ -76,7 +68,7 @@ final class EntryStub {
    * @param original absolute, in reach
    */
   static PatchPlan bypass(X86Planner planner, long address, CodeBytes bytes, long original) {
-    CodeRegion jump = CodeRegion.of("entry stub", address, bytes.slice(0, JUMP_LENGTH));
+    CodeRegion jump = CodeRegion.of("entry stub", address, bytes.slice(0, Entry.JUMP_LENGTH));
     return planner.replace(jump, address, Assembly.jmp(original));
   }
 }

@@ -589,19 +589,7 @@ final class Events {
           emitter.when(
               Emitter.both(Shared.FLAGS.hasNo(FLAG_IGNORED), handler.inDoubt.isNot(0)),
               () -> emitter.give(0));
-          emitter.times(
-              index,
-              threads.size,
-              () -> {
-                emitter.set(entry, Threads.at(index));
-                emitter.when(
-                    Threads.flags(entry).has(Threads.HELD),
-                    () -> {
-                      threads.clear(entry, Threads.HELD);
-                      emitter.set(tid, Threads.tid(entry));
-                      emitter.run(release);
-                    });
-              });
+          takeFromEach(index, Threads.HELD, release);
         });
   }
 
@@ -627,6 +615,23 @@ final class Events {
         });
   }
 
+  /** Of each thread that has a flag: takes it, and does something with the thread. */
+  private void takeFromEach(Slot index, int flag, Routine next) {
+    emitter.times(
+        index,
+        threads.size,
+        () -> {
+          emitter.set(entry, Threads.at(index));
+          emitter.when(
+              Threads.flags(entry).has(flag),
+              () -> {
+                threads.clear(entry, flag);
+                emitter.set(tid, Threads.tid(entry));
+                emitter.run(next);
+              });
+        });
+  }
+
   private Routine releaseParked(Slot index) {
     return emitter.routine(
         "releaseParked",
@@ -634,19 +639,7 @@ final class Events {
         ImmutableList.of(),
         () -> {
           emitter.when(threads.count.of(Value.of(Threads.PARKED)).is(0), () -> emitter.give(0));
-          emitter.times(
-              index,
-              threads.size,
-              () -> {
-                emitter.set(entry, Threads.at(index));
-                emitter.when(
-                    Threads.flags(entry).has(Threads.PARKED),
-                    () -> {
-                      threads.clear(entry, Threads.PARKED);
-                      emitter.set(tid, Threads.tid(entry));
-                      emitter.run(run);
-                    });
-              });
+          takeFromEach(index, Threads.PARKED, run);
         });
   }
 }
