@@ -31,7 +31,7 @@ final class PatcherProcess implements AutoCloseable {
   private static final int SIGSTOP = 19;
 
   /** Stands for the end of what it prints. */
-  private static final String NO_MORE = "(it has ended)";
+  static final String NO_MORE = "(it has ended)";
 
   private final Process process;
   private final LinkedBlockingQueue<String> lines = new LinkedBlockingQueue<>();
@@ -109,6 +109,19 @@ final class PatcherProcess implements AutoCloseable {
    * @throws AssertionError if it ends, or the time is over, before
    */
   String awaitLine(String... prefixes) {
+    String line = awaitLineOrEnd(prefixes);
+    if (line.equals(NO_MORE)) {
+      throw new AssertionError(this + " did not print " + List.of(prefixes) + ", but ended");
+    }
+    return line;
+  }
+
+  /**
+   * As {@link #awaitLine}, but it may end.
+   *
+   * @return the line, or {@link #NO_MORE}
+   */
+  String awaitLineOrEnd(String... prefixes) {
     long deadline = System.nanoTime() + SOON.toNanos();
     for (String line = poll(deadline); !line.equals(NO_MORE); line = poll(deadline)) {
       for (String prefix : prefixes) {
@@ -117,7 +130,7 @@ final class PatcherProcess implements AutoCloseable {
         }
       }
     }
-    throw new AssertionError(this + " did not print " + List.of(prefixes) + ", but ended");
+    return NO_MORE;
   }
 
   private String poll(long deadline) {

@@ -88,8 +88,12 @@ class PatcherTroubleTest {
         PatcherProcess patcher = target.patcher("TOGGLE", PatcherLoad.FULL_HEAP)) {
       patcher.go();
       String line = patcher.awaitLine(PatcherProgram.WORKING);
-      for (int failure = 0; failure < failures && !line.equals(PatcherProgram.FAILED); failure++) {
-        line = patcher.awaitLine(PatcherProgram.OUT_OF_MEMORY, PatcherProgram.FAILED);
+      for (int failure = 0;
+          failure < failures
+              && !line.equals(PatcherProgram.FAILED)
+              && !line.equals(PatcherProcess.NO_MORE);
+          failure++) {
+        line = patcher.awaitLineOrEnd(PatcherProgram.OUT_OF_MEMORY, PatcherProgram.FAILED);
         target.fixture().assertHealthy();
       }
       patcher.close();

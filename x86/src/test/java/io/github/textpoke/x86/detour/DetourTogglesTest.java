@@ -3,6 +3,8 @@ package io.github.textpoke.x86.detour;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.github.textpoke.apply.TargetProcess;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -10,6 +12,7 @@ import org.junit.jupiter.params.provider.ValueSource;
  * Needs the right to trace the programs that it starts. With {@code -Dsoak=true} five runs of
  * 20,000 for each number of workers, where in-process hook libraries crash in every run.
  */
+@Timeout(value = 3, unit = TimeUnit.HOURS)
 class DetourTogglesTest {
   private static final boolean SOAK = Boolean.getBoolean("soak");
   private static final int RUNS = SOAK ? 5 : 1;
