@@ -12,6 +12,7 @@ import java.util.ServiceLoader;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
+import java.util.function.Function;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
@@ -188,6 +189,15 @@ final class Engines implements Engine {
 
   /** As {@link StepwiseStay#unused}; the poker has to let go for it. */
   ImmutableList<Extent> unused(ImmutableList<Extent> extents) {
+    return withStepwise(stay -> stay.unused(extents));
+  }
+
+  /** As {@link StepwiseStay#change}; the poker has to let go for it. */
+  SwitchReport change(TurnSwitch what) {
+    return withStepwise(stay -> stay.change(what));
+  }
+
+  private <T> T withStepwise(Function<StepwiseStay, T> work) {
     long deadline = System.nanoTime() + options.patience().toNanos();
     lock.take(deadline);
     try {
@@ -197,7 +207,7 @@ final class Engines implements Engine {
           now.leave();
         }
         try {
-          return stepwise.unused(extents);
+          return work.apply(stepwise);
         } catch (AlreadyTracedException traced) {
           awaitOther(deadline, traced);
         }

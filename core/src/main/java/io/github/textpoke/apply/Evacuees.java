@@ -2,8 +2,10 @@ package io.github.textpoke.apply;
 
 import io.github.textpoke.linux.Ptrace;
 import io.github.textpoke.linux.Registers;
+import io.github.textpoke.process.BlockedCall;
 import io.github.textpoke.process.MemoryMap;
 import java.util.Arrays;
+import java.util.function.LongPredicate;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -11,7 +13,7 @@ import org.jspecify.annotations.Nullable;
  * boundary inside stands a breakpoint that every core sees, so who was seen outside stays outside.
  * Of the tracer's thread.
  */
-final class Evacuees {
+final class Evacuees implements ThreadLooks.Onlooker {
   private final Ptrace ptrace;
   private final Tracees tracees;
   private final StackScan stacks;
@@ -19,6 +21,8 @@ final class Evacuees {
 
   /** The boundaries inside, with their copies; null: nothing is evacuated. */
   private @Nullable Addresses boundaries;
+
+  private LongPredicate traps = address -> false;
 
   /** The target's mappings: none that a thread had its stack in can be missing. */
   private @Nullable MemoryMap map;
@@ -41,15 +45,20 @@ final class Evacuees {
     this.stacks = stacks;
   }
 
-  /** From now on {@link #see} looks for threads on {@code inside}. */
-  void begin(Addresses inside) {
+  /**
+   * From now on {@link #see} looks for threads on {@code inside}.
+   *
+   * @param takesTrapAt whether a breakpoint of ours stands at an address
+   */
+  void begin(Addresses inside, LongPredicate takesTrapAt) {
     boundaries = inside;
+    traps = takesTrapAt;
     holder = 0;
     seen = 0;
   }
 
-  /** The target's mappings, read anew. */
-  void look(MemoryMap mappings) {
+  @Override
+  public void look(MemoryMap mappings) {
     map = mappings;
   }
 
@@ -68,7 +77,8 @@ final class Evacuees {
    * ours to report. Moves it to the copy, if it stands inside; a signal that it is about to get
    * finds it there. Then it is known to be outside, unless its stack says that it comes back.
    */
-  void see(int index) {
+  @Override
+  public void see(int index) {
     Addresses inside = boundaries;
     int tid = tracees.tid(index);
     if (inside == null || ptrace.getRegisters(tid, registers) < 0) {
@@ -87,8 +97,30 @@ final class Evacuees {
     seeOutside(index, registers.rsp());
   }
 
+  /** It stands at the breakpoint, not behind it, and is sent on when it is released. */
+  @Override
+  public void seeTrapped(int index) {
+    if (ptrace.getRegisters(tracees.tid(index), registers) == 0) {
+      seeOutside(index, registers.rsp());
+    }
+  }
+
+  /** One that is blocked inside has to be moved. */
+  @Override
+  public boolean seeBlocked(int index, BlockedCall where) {
+    Addresses inside = boundaries;
+    // Behind a breakpoint of ours it has run that, and the trap is on its way.
+    if (inside == null
+        || inside.get(where.instructionPointer()) != 0
+        || traps.test(where.instructionPointer() - 1)) {
+      return false;
+    }
+    seeOutside(index, where.stackPointer());
+    return true;
+  }
+
   /** As {@link #see}, of a thread that is known to stand outside. */
-  void seeOutside(int index, long stackPointer) {
+  private void seeOutside(int index, long stackPointer) {
     Addresses inside = boundaries;
     MemoryMap mappings = map;
     if (inside == null || mappings == null) {

@@ -218,6 +218,14 @@ final class StepwiseEngine {
     return evacuation.observe(watch) ? watch.unseen() : ImmutableList.of();
   }
 
+  /** As {@link StepwiseStay#change}. */
+  SwitchReport change(TurnSwitch what) {
+    tracer.handlePending();
+    tracer.checkAlive();
+    seizer.seizeStragglers();
+    return new Switching(tracer, helper, what).run();
+  }
+
   /** As {@link Engine#map}. */
   boolean map(String name, long address, long size, int protection) {
     if (!helper.mayMap()) {

@@ -87,6 +87,11 @@ final class StepwiseStay implements Engine {
     return execute(engine -> engine.unused(extents));
   }
 
+  /** Tries once to change a turn. */
+  SwitchReport change(TurnSwitch what) {
+    return execute(engine -> engine.change(what));
+  }
+
   @Override
   public boolean map(String name, long address, long size, int protection) {
     return execute(engine -> engine.map(name, address, size, protection));

@@ -419,6 +419,16 @@ public final class TargetProcess implements AutoCloseable {
     return execute(engine -> engine.unused(extents));
   }
 
+  /**
+   * Tries once to change a turn at a moment at which no thread is in the code that is left. Try
+   * again, with a pause, where the report says that it was not done.
+   *
+   * @throws PatchException of the type that names the cause
+   */
+  public synchronized SwitchReport change(TurnSwitch what) {
+    return execute(engine -> engine.change(what));
+  }
+
   synchronized ApplyReport revert(Patch patch) {
     return execute(engine -> engine.exclusively(() -> revertNow(patch)));
   }

@@ -33,6 +33,7 @@ final class Tracer {
   private final SigtrapState sigtrap;
   private final ForkedChildren forkedChildren;
   private final Evacuees evacuees;
+  private ThreadLooks.Onlooker onlooker;
 
   final Ptrace ptrace = new Ptrace();
   final Tracees tracees = new Tracees();
@@ -74,6 +75,7 @@ final class Tracer {
     this.sigtrap = new SigtrapState(pid, memory);
     this.forkedChildren = new ForkedChildren(memory, desk, trapByte);
     this.evacuees = new Evacuees(ptrace, tracees, new StackScan(memory));
+    this.onlooker = evacuees;
   }
 
   int pid() {
@@ -86,6 +88,11 @@ final class Tracer {
 
   SigtrapState sigtrap() {
     return sigtrap;
+  }
+
+  /** From now on threads that are looked at are shown to {@code now}. */
+  void setOnlooker(ThreadLooks.Onlooker now) {
+    onlooker = now;
   }
 
   Evacuees evacuees() {
@@ -270,7 +277,7 @@ final class Tracer {
   private void see(int tid) {
     int index = tracees.indexOf(tid);
     if (index >= 0 && tracees.has(index, Tracees.EVACUATING) && !ptrace.isTrapQueued(tid)) {
-      evacuees.see(index);
+      onlooker.see(index);
     }
   }
 

@@ -43,10 +43,12 @@ public final class Kernel {
   /** System call number. */
   public static final int SYS_MEMBARRIER = 324;
 
+  /** futex(2). */
+  public static final int SYS_FUTEX = 202;
+
   private static final int SYS_SCHED_SETSCHEDULER = 144;
   private static final int SYS_SCHED_SETAFFINITY = 203;
   private static final int SYS_GETCPU = 309;
-  private static final int SYS_FUTEX = 202;
   private static final int SYS_MPROTECT = 10;
   private static final int FUTEX_WAIT = 0;
   private static final int FUTEX_WAKE = 1;

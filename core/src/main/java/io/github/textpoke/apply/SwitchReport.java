@@ -1,0 +1,29 @@
+package io.github.textpoke.apply;
+
+import com.google.common.collect.ImmutableList;
+
+/**
+ * What became of a try to change a {@link Turn}. Immutable.
+ *
+ * @param isDone whether it was changed; else it is as it was
+ * @param blockers threads that were in the code which is left when the try ended; empty where it
+ *     was changed, or the wait was too long for those that waited
+ * @param heldNanos how long threads may have waited at a gate, in nanoseconds; 0: it was not tried,
+ *     since threads that are blocked would not have come out
+ * @param stopped how often a thread was stopped for a look
+ */
+public record SwitchReport(
+    boolean isDone, ImmutableList<Blocker> blockers, long heldNanos, int stopped) {
+  /**
+   * A thread that was in the way.
+   *
+   * @param thread its id
+   * @param name its name
+   * @param state what it does, in words
+   * @param code absolute address in the code that is left: where it stands, or will return to
+   * @param word absolute address of the word on its stack that says so; 0: it stands there
+   * @param stackPointer absolute
+   */
+  public record Blocker(
+      int thread, String name, String state, long code, long word, long stackPointer) {}
+}
