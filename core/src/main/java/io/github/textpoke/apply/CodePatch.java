@@ -36,8 +36,8 @@ public interface CodePatch {
    * A patch for its place.
    *
    * @param plan leads to the code
-   * @param bypass of one instruction, inside the code: makes it lead on to what the plan replaces,
-   *     so that the patch can go while another one stands over it
+   * @param bypass inside the code: makes it lead on to what the plan replaces, so that the patch
+   *     can go while another one stands over any of its sites; each poke is one instruction for one
    * @param code what is written before the plan is applied
    * @param data likewise
    */

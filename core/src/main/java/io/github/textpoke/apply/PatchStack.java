@@ -4,6 +4,7 @@ import com.google.common.collect.ImmutableList;
 import io.github.textpoke.ledger.LedgerEntry;
 import io.github.textpoke.ledger.Progress.State;
 import io.github.textpoke.plan.Poke;
+import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 
@@ -21,40 +22,56 @@ final class PatchStack {
 
   /** Whether a newer patch stands over a site of this one. */
   boolean isCovered(long id) {
-    return standing.stream()
-        .anyMatch(
-            above ->
-                above.id() > id
-                    && standing.stream()
-                        .anyMatch(entry -> entry.id() == id && share(entry, above)));
+    return isCovered(id, standing);
   }
 
   /**
-   * The bypassed patches that nothing stands over any more once {@code id} has gone: from the
-   * newest down to the first that is not bypassed.
+   * The bypassed patches that nothing stands over any more once {@code id} has gone, the newest
+   * first. One whose other sites are covered stays.
    */
   ImmutableList<LedgerEntry> bypassedBelow(long id) {
     ImmutableList.Builder<LedgerEntry> free = ImmutableList.builder();
-    List<LedgerEntry> gone = standing.stream().filter(entry -> entry.id() == id).toList();
+    List<LedgerEntry> left = new ArrayList<>(standing);
+    left.removeIf(entry -> entry.id() == id);
     for (LedgerEntry entry : standing.reverse()) {
-      boolean below = entry.id() < id && gone.stream().anyMatch(above -> share(entry, above));
-      if (below && entry.progress().state() != State.BYPASSED) {
-        break;
-      }
-      if (below) {
+      if (entry.progress().state() == State.BYPASSED
+          && entry.id() < id
+          && !isCovered(entry.id(), left)) {
         free.add(entry);
+        left.remove(entry);
       }
     }
     return free.build();
   }
 
-  private static boolean share(LedgerEntry one, LedgerEntry other) {
-    return one.plan().pokes().stream()
-        .anyMatch(mine -> other.plan().pokes().stream().anyMatch(poke -> share(mine, poke)));
+  private static boolean isCovered(long id, List<LedgerEntry> among) {
+    return among.stream()
+        .filter(entry -> entry.id() == id)
+        .anyMatch(
+            entry -> among.stream().anyMatch(above -> above.id() > id && share(entry, above)));
   }
 
-  private static boolean share(Poke one, Poke other) {
-    return one.address() < other.address() + other.length()
-        && other.address() < one.address() + one.length();
+  /** Both lists are sorted by unsigned address, and no site overlaps another of its plan. */
+  private static boolean share(LedgerEntry one, LedgerEntry other) {
+    List<Poke> mine = one.plan().pokes();
+    List<Poke> theirs = other.plan().pokes();
+    int i = 0;
+    int k = 0;
+    while (i < mine.size() && k < theirs.size()) {
+      Poke here = mine.get(i);
+      Poke there = theirs.get(k);
+      if (isBefore(here, there)) {
+        i++;
+      } else if (isBefore(there, here)) {
+        k++;
+      } else {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  private static boolean isBefore(Poke one, Poke other) {
+    return Long.compareUnsigned(one.address() + one.length() - 1, other.address()) < 0;
   }
 }

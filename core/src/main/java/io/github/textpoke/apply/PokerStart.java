@@ -51,8 +51,11 @@ final class PokerStart {
   /** A lease above this is not made longer. */
   private static final Duration LONG = Duration.ofSeconds(15);
 
-  /** Room for plans: some thousands of sites. */
-  private static final int PLANS_SIZE = 1 << 22;
+  /**
+   * Room for plans, of which pages are taken as they are used: some thousands of sites that
+   * displace.
+   */
+  private static final int PLANS_SIZE = 1 << 24;
 
   private static final int OUR_PID = (int) ProcessHandle.current().pid();
   private static final long RELEASE_POLL_NANOS = 20_000;

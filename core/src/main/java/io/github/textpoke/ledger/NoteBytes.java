@@ -35,9 +35,10 @@ import java.util.Optional;
  *                       u8  trap action
  *
  *   if it has brought code along, behind the pokes:
- *   u8  1
- *   the bypass, a poke
- *   u8  extents, then for each:
+ *   u8  1, or 2 where one of the two counts does not suffice
+ *   if that is 2: u32 pokes of the bypass
+ *   the bypass: that many pokes, each as above; else one
+ *   u8, or u16 where that is 2: extents, then for each:
  *     u64 address of the first byte
  *     u64 bytes
  * </pre>
@@ -53,8 +54,13 @@ final class NoteBytes {
   private static final int REDIRECT = 1;
   private static final int PASS_ON = 2;
 
-  /** What follows the pokes. */
+  /** What follows the pokes: a bypass of one poke, and few extents. */
   private static final int DETOUR = 1;
+
+  /** Likewise, of any number of both. */
+  private static final int LARGE_DETOUR = 2;
+
+  private static final int MOST_EXTENTS_OF_SMALL = 16;
 
   private static final int EXTENT = 8 + 8;
 
@@ -83,18 +89,29 @@ final class NoteBytes {
     for (String text : ImmutableList.of(note.who(), note.label(), note.engine())) {
       length += text.getBytes(StandardCharsets.UTF_8).length;
     }
-    for (Poke poke : note.plan().pokes()) {
+    length += length(note.plan());
+    if (note.detour().isPresent()) {
+      DetourNote detour = note.detour().get();
+      length += 1 + length(detour.bypass()) + (isLarge(detour) ? 4 + 2 : 1);
+      length += (long) EXTENT * detour.memory().size();
+    }
+    return length;
+  }
+
+  private static long length(PatchPlan plan) {
+    long length = 0;
+    for (Poke poke : plan.pokes()) {
       length += FIXED_OF_POKE + 2L * poke.length();
       if (!poke.interior().isEmpty()) {
         length += 4 + (long) BOUNDARY * poke.interior().size();
       }
     }
-    if (note.detour().isPresent()) {
-      DetourNote detour = note.detour().get();
-      length += 1 + FIXED_OF_POKE + 2L * detour.bypass().pokes().get(0).length();
-      length += 1 + (long) EXTENT * detour.memory().size();
-    }
     return length;
+  }
+
+  /** Whether it can't be written as the first release that knew detours did. */
+  private static boolean isLarge(DetourNote detour) {
+    return detour.bypass().pokes().size() != 1 || detour.memory().size() > MOST_EXTENTS_OF_SMALL;
   }
 
   /** Appends the note of the patch {@code id}. */
@@ -113,9 +130,19 @@ final class NoteBytes {
   }
 
   private static void write(ByteBuffer to, DetourNote detour) {
-    to.put((byte) DETOUR);
-    write(to, detour.bypass().pokes().get(0));
-    to.put((byte) detour.memory().size());
+    boolean isLarge = isLarge(detour);
+    to.put((byte) (isLarge ? LARGE_DETOUR : DETOUR));
+    if (isLarge) {
+      to.putInt(detour.bypass().pokes().size());
+    }
+    for (Poke poke : detour.bypass().pokes()) {
+      write(to, poke);
+    }
+    if (isLarge) {
+      to.putShort((short) detour.memory().size());
+    } else {
+      to.put((byte) detour.memory().size());
+    }
     for (Extent extent : detour.memory()) {
       to.putLong(extent.start()).putLong(extent.length());
     }
@@ -174,17 +201,12 @@ final class NoteBytes {
       String label = readText(from);
       String engine = readText(from);
       int trapByte = from.get() & 0xff;
-      int count = from.getInt();
-      ImmutableList.Builder<Poke> pokes = ImmutableList.builder();
-      for (int i = 0; i < count; i++) {
-        pokes.add(readPoke(from));
-      }
+      PatchPlan plan = readPlan(from, trapByte, from.getInt());
       Optional<DetourNote> detour =
           from.hasRemaining() ? Optional.of(readDetour(from, trapByte)) : Optional.empty();
       if (from.hasRemaining()) {
         throw new IllegalArgumentException(from.remaining() + " bytes too many");
       }
-      PatchPlan plan = PatchPlan.of(trapByte, pokes.build());
       return new Read(id, new PatchNote(time, who, label, engine, plan, detour));
     } catch (BufferUnderflowException e) {
       throw new BadNoteException("it ends too early", e);
@@ -197,17 +219,27 @@ final class NoteBytes {
 
   private static DetourNote readDetour(ByteBuffer from, int trapByte) {
     int kind = from.get() & 0xff;
-    if (kind != DETOUR) {
+    if (kind != DETOUR && kind != LARGE_DETOUR) {
       int extra = from.remaining() + 1;
       throw new IllegalArgumentException(extra + " bytes too many, that begin with " + kind);
     }
-    PatchPlan bypass = PatchPlan.of(trapByte, ImmutableList.of(readPoke(from)));
-    int count = from.get() & 0xff;
+    boolean isLarge = kind == LARGE_DETOUR;
+    PatchPlan bypass = readPlan(from, trapByte, isLarge ? from.getInt() : 1);
+    int count = isLarge ? from.getShort() & 0xffff : from.get() & 0xff;
     ImmutableList.Builder<Extent> memory = ImmutableList.builder();
     for (int i = 0; i < count; i++) {
       memory.add(new Extent(from.getLong(), from.getLong()));
     }
     return new DetourNote(bypass, memory.build());
+  }
+
+  /** Ends with the bytes, however many pokes are promised. */
+  private static PatchPlan readPlan(ByteBuffer from, int trapByte, int count) {
+    ImmutableList.Builder<Poke> pokes = ImmutableList.builder();
+    for (int i = 0; i < count; i++) {
+      pokes.add(readPoke(from));
+    }
+    return PatchPlan.of(trapByte, pokes.build());
   }
 
   private static String readText(ByteBuffer from) {

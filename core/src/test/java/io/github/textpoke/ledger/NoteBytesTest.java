@@ -14,12 +14,15 @@ import io.github.textpoke.plan.TrapAction;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Optional;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 class NoteBytesTest {
   private static final long ID = 7;
@@ -119,6 +122,68 @@ class NoteBytesTest {
     byte[] empty = whole.clone();
     Arrays.fill(empty, whole.length - 8, whole.length, (byte) 0);
     assertBad("an extent of 0 bytes", empty);
+  }
+
+  /** A patch of several sites, with as many stubs, and memory in many places. */
+  private static PatchNote large(int pokes, int extents) {
+    PatchNote one = detour();
+    List<Poke> bypass = new ArrayList<>();
+    for (int i = 0; i < pokes; i++) {
+      bypass.add(
+          new Poke(
+              new Site(0x70000040L + 16L * i, CodeBytes.ofHex("eb 10")),
+              2,
+              CodeBytes.ofHex("eb 20"),
+              2,
+              new TrapAction.Rewind()));
+    }
+    ImmutableList.Builder<Extent> memory = ImmutableList.builder();
+    for (int i = 0; i < extents; i++) {
+      memory.add(new Extent(0x70000000L + 0x1000L * i, 0x80));
+    }
+    return new PatchNote(
+        one.time(),
+        one.who(),
+        one.label(),
+        one.engine(),
+        one.plan(),
+        Optional.of(new DetourNote(PatchPlan.of(Notes.INT3, bypass), memory.build())));
+  }
+
+  @ParameterizedTest
+  @CsvSource({"2, 1", "2000, 2", "1, 17", "1, 300", "300, 300"})
+  void aBypassOfSeveralPokesAndManyExtentsAreReadAsTheyWereWritten(int pokes, int extents)
+      throws BadNoteException {
+    PatchNote note = large(pokes, extents);
+    assertThat(read(written(note))).isEqualTo(note);
+  }
+
+  @Test
+  void aLargeDetourThatPromisesMoreThanThereIsIsBad() {
+    PatchNote note = large(2, 1);
+    byte[] bytes = written(note);
+    int count = bytes.length - Long.BYTES * 2 - 2 - 2 * (8 + 8 + 1 + 12 + 4) - 4;
+    assertThat(bytes[count]).isEqualTo((byte) 2);
+    for (int most : new int[] {3, 0x7f}) {
+      byte[] hostile = bytes.clone();
+      hostile[count + 3] = (byte) most;
+      assertBad("", hostile);
+    }
+    byte[] none = bytes.clone();
+    none[count] = 0;
+    assertBad("a plan has at least one poke", none);
+    byte[] negative = bytes.clone();
+    negative[count + 3] = (byte) 0x80;
+    assertBad("a plan has at least one poke", negative);
+  }
+
+  @Test
+  void aDetourOfOneJumpIsWrittenAsTheFirstReleaseDid() {
+    PatchNote note = detour();
+    byte[] bytes = written(note);
+    int detour = bytes.length - 2 * 16 - 1 - (8 + 8 + 1 + 12 + 4) - 1;
+    assertThat(bytes[detour]).isEqualTo((byte) 1);
+    assertThat(bytes[bytes.length - 2 * 16 - 1]).isEqualTo((byte) 2);
   }
 
   @Test
