@@ -153,9 +153,11 @@ final class Switching implements ThreadLooks.Onlooker, Addresses {
       // It has read the turn, or is about to: soon it is elsewhere.
       note(index, registers.rip(), 0, registers.rsp());
     } else if (check(index, 0, registers.rsp())) {
-      accept(index, true);
+      // What it has read of the turn may be of an earlier try.
+      registers.setRip(gate.waiting().start());
+      accept(index, tracer.ptrace.setRegisters(tid, registers) == 0);
     } else {
-      registers.setRip(gate.exit());
+      registers.setRip(what.toNew() ? gate.toOld() : gate.toNew());
       tracer.ptrace.setRegisters(tid, registers);
     }
   }
@@ -207,10 +209,13 @@ final class Switching implements ThreadLooks.Onlooker, Addresses {
             stackPointer));
   }
 
-  /** A return address: that of the first instruction is none, that behind the last may be. */
+  /**
+   * A return address: that of the first instruction is none, that behind the last may be. Who was
+   * interrupted in a gate by a signal goes on by what it has read there.
+   */
   @Override
   public long get(long address) {
-    return isLeft(address - 1) ? 1 : 0;
+    return isLeft(address - 1) || gateAt(address) != null ? 1 : 0;
   }
 
   private boolean isLeft(long address) {

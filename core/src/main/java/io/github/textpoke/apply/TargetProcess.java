@@ -386,6 +386,25 @@ public final class TargetProcess implements AutoCloseable {
     return execute(engine -> engine.exclusively(() -> place(patch, label)));
   }
 
+  /**
+   * Verifies a plan that leads to code which stands in the target already, and applies it.
+   *
+   * @param bypass of one instruction for one each, inside of that code: makes it lead on to what
+   *     the plan replaces, so that the patch can go while another one stands over it
+   * @param label what it is, for {@link #status}; at most 512 bytes of UTF-8 are kept
+   * @throws PatchException as {@link #apply(PatchPlan, String)}
+   */
+  public synchronized Patch apply(PatchPlan plan, PatchPlan bypass, String label) {
+    DetourNote note = new DetourNote(bypass, ImmutableList.of());
+    return execute(
+        engine -> engine.exclusively(() -> apply(compile(plan), label, Optional.of(note))));
+  }
+
+  /** Verifies a plan, so that it is applied without that delay later. */
+  public synchronized void prepare(PatchPlan plan) {
+    compile(plan);
+  }
+
   private Patch place(CodePatch patch, String label) {
     CodeMemory.Placed placed = room.place(patch);
     Patch applied = apply(compile(placed.made().plan()), label, Optional.of(placed.note()));

@@ -34,8 +34,9 @@ public record TurnSwitch(
    * @param code all of it
    * @param waiting the part of it that a thread runs over and over while it waits: there its stack
    *     is always the same, and it reads the turn again
-   * @param exit absolute address in {@code code} where a thread that waits can be sent, with the
-   *     registers that it has, to go on in what is left
+   * @param toOld absolute address in {@code code} where a thread that waits can be sent, with the
+   *     registers that it has, to go on in the old code
+   * @param toNew likewise, in the new code
    */
-  public record Gate(Extent code, Extent waiting, long exit) {}
+  public record Gate(Extent code, Extent waiting, long toOld, long toNew) {}
 }

@@ -19,6 +19,7 @@ import io.github.textpoke.x86.plan.Entrances;
 import io.github.textpoke.x86.plan.RseqSections;
 import io.github.textpoke.x86.plan.X86Planner;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 
@@ -72,6 +73,20 @@ public final class Detours {
    */
   public DetourSite at(String site) {
     return new DetourSite(this, site, entry(site));
+  }
+
+  /**
+   * Plans gates for functions of one object. Nothing is written.
+   *
+   * @param ways at least one; each function once
+   * @param at absolute address of {@link Gates#SIZE} bytes for each, a multiple of {@link
+   *     io.github.textpoke.apply.CodePatch#ALIGNMENT}, in reach of the object
+   * @param turn absolute address of the turn
+   * @throws PatchException if a function is not there, or can't be led
+   */
+  public Gates gates(List<Gates.Way> ways, long at, long turn) {
+    List<Entry> entries = ways.stream().map(way -> entry(way.site())).toList();
+    return Gates.of(knowing(entries.get(0)), entries, ways, at, turn);
   }
 
   private Entry entry(String site) {
@@ -136,13 +151,15 @@ public final class Detours {
   /** Looks at the entry anew: other detours may stand there since. */
   Detour apply(String site, Destination destination, String label) {
     Entry entry = entry(site);
-    X86Planner knowing =
-        planner.withRseq(RseqSections.of(entry.object().image(), entry.object().bias()));
-    if (process.hasShadowStacks()) {
-      knowing = knowing.withShadowStacks();
-    }
-    DetourPatch detour = new DetourPatch(process.pid(), knowing, entry, destination);
+    DetourPatch detour = new DetourPatch(process.pid(), knowing(entry), entry, destination);
     Patch patch = process.apply(detour, label);
     return new Detour(patch, detour.original());
+  }
+
+  /** A planner that knows of the object what the rules ask for. */
+  private X86Planner knowing(Entry entry) {
+    X86Planner knowing =
+        planner.withRseq(RseqSections.of(entry.object().image(), entry.object().bias()));
+    return process.hasShadowStacks() ? knowing.withShadowStacks() : knowing;
   }
 }

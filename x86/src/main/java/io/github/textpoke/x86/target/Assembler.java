@@ -335,7 +335,7 @@ public final class Assembler {
    * {@code if ([RDI] == EAX) { [RDI] = EDX; equal } else { EAX = [RDI]; not equal }}, four bytes,
    * at once.
    */
-  void compareAndSwap() {
+  public void compareAndSwap() {
     bytes(0xf0, 0x0f, 0xb1, 0x17);
   }
 
@@ -383,7 +383,7 @@ public final class Assembler {
   }
 
   /** Where a label stands; it must be placed. */
-  int offset(Label label) {
+  public int offset(Label label) {
     if (label.offset == Label.UNKNOWN) {
       throw new IllegalStateException("the label was never placed");
     }
@@ -398,6 +398,26 @@ public final class Assembler {
   public void jump(Condition condition, Label label) {
     bytes(0x0f, 0x80 | condition.number);
     use(label);
+  }
+
+  /** Jumps where RCX is 0; no flag changes. */
+  public void jumpIfRcxIsZero(Label label) {
+    // Its displacement has one byte: over a short jump to one of four.
+    bytes(0xe3, 2, 0xeb, 5);
+    jump(label);
+  }
+
+  /** Jumps to an absolute address, wherever it is; it stands behind the jump. */
+  public void jumpFar(long address) {
+    bytes(0xff, 0x25);
+    imm32(0);
+    imm32(address);
+    imm32(address >> 32);
+  }
+
+  /** Tells the processor that this loop waits (SDM vol. 2, PAUSE). */
+  public void pause() {
+    bytes(0xf3, 0x90);
   }
 
   void call(Label label) {
