@@ -197,6 +197,16 @@ final class Engines implements Engine {
     return withStepwise(stay -> stay.change(what));
   }
 
+  /** As {@link StepwiseStay#unmap}; the poker has to let go for it. */
+  void unmap(long address, long size) {
+    withStepwise(
+        stay -> {
+          stay.unmap(address, size);
+          return true;
+        });
+  }
+
+  /** For what the stepwise engine alone can do: the poker has to let go. */
   private <T> T withStepwise(Function<StepwiseStay, T> work) {
     long deadline = System.nanoTime() + options.patience().toNanos();
     lock.take(deadline);

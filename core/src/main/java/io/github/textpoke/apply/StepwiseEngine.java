@@ -14,6 +14,7 @@ import io.github.textpoke.PatchException.TargetGoneException;
 import io.github.textpoke.PatchException.UnwritableMappingException;
 import io.github.textpoke.apply.Recording.Marks;
 import io.github.textpoke.ledger.Extent;
+import io.github.textpoke.linux.Kernel;
 import io.github.textpoke.linux.NativeBytes;
 import io.github.textpoke.linux.ProcMem;
 import io.github.textpoke.plan.PatchPlan;
@@ -228,13 +229,26 @@ final class StepwiseEngine {
 
   /** As {@link Engine#map}. */
   boolean map(String name, long address, long size, int protection) {
+    checkMayMap();
+    try (TargetMappings mappings = new TargetMappings(tracer.pid(), helper, memory)) {
+      return mappings.mapAt(name, address, size, protection);
+    }
+  }
+
+  private void checkMayMap() {
     if (!helper.mayMap()) {
       throw new SeccompException(
           "process " + tracer.pid() + " may not map memory of ours",
           "allow mmap, memfd_create and the like in its seccomp filter");
     }
-    try (TargetMappings mappings = new TargetMappings(tracer.pid(), helper, memory)) {
-      return mappings.mapAt(name, address, size, protection);
+  }
+
+  /** As {@link StepwiseStay#unmap}. */
+  void unmap(long address, long size) {
+    checkMayMap();
+    long result = helper.call(Kernel.SYS_MUNMAP, address, size, 0, 0, 0, 0);
+    if (result != 0) {
+      throw new SystemCallException("munmap in the target", (int) -result, Outcome.UNTOUCHED);
     }
   }
 

@@ -92,6 +92,20 @@ final class StepwiseStay implements Engine {
     return execute(engine -> engine.change(what));
   }
 
+  /**
+   * Unmaps memory of ours.
+   *
+   * @param address absolute, of a page
+   * @param size bytes, whole pages
+   */
+  void unmap(long address, long size) {
+    execute(
+        engine -> {
+          engine.unmap(address, size);
+          return true;
+        });
+  }
+
   @Override
   public boolean map(String name, long address, long size, int protection) {
     return execute(engine -> engine.map(name, address, size, protection));

@@ -433,6 +433,11 @@ public final class TargetProcess implements AutoCloseable {
     return new PatchNote(Instant.now(), Who.WE, label, engines.name(ready), ready.plan, detour);
   }
 
+  /** Memory in the process for whole objects of ours. */
+  public ObjectMemory objectMemory() {
+    return new ObjectMemory(this);
+  }
+
   /** As {@link Engines#unused}. */
   synchronized ImmutableList<Extent> unused(ImmutableList<Extent> extents) {
     return execute(engine -> engine.unused(extents));
@@ -604,7 +609,7 @@ public final class TargetProcess implements AutoCloseable {
     return ready;
   }
 
-  private synchronized <T> T execute(Function<Engines, T> work) {
+  synchronized <T> T execute(Function<Engines, T> work) {
     try {
       return carryOut(work);
     } catch (PatchException failure) {
