@@ -651,6 +651,71 @@ public abstract sealed class PatchException extends RuntimeException {
     }
   }
 
+  /** A text that is no description of a live patch. */
+  public static final class BadLivePatchException extends PatchException {
+    private static final long serialVersionUID = 1L;
+
+    /**
+     * @param where position in the text, such as {@code $.objects[0].name}, or what it is of
+     * @param reason what was found there, and what was expected
+     */
+    public BadLivePatchException(
+        String where, String reason, @org.jspecify.annotations.Nullable Throwable cause) {
+      super(
+          "no live patch: at " + where + ": " + reason,
+          Outcome.UNTOUCHED,
+          "see the README for what a live patch says of itself",
+          cause);
+    }
+  }
+
+  /** A live patch did not let itself be loaded or enabled: code of its own said so, or failed. */
+  public static final class LivePatchFailedException extends PatchException {
+    private static final long serialVersionUID = 1L;
+
+    /**
+     * @param what which function of which patch, and what became of it
+     * @param outcome what is true of the target now
+     * @param remedy what the user can do
+     */
+    public LivePatchFailedException(String what, Outcome outcome, String remedy) {
+      super(what, outcome, remedy);
+    }
+  }
+
+  /** Threads stay in code that is to be left, longer than somebody wanted to wait. */
+  public static final class CodeInUseException extends PatchException {
+    private static final long serialVersionUID = 1L;
+    private final transient ImmutableList<String> blockers;
+
+    /**
+     * @param what which code
+     * @param blockers each thread or word that refers to it, in words
+     * @param patience how long was waited
+     * @param outcome what is true of the target now
+     */
+    public CodeInUseException(
+        String what, List<String> blockers, Duration patience, Outcome outcome) {
+      super(
+          what
+              + " was in use for "
+              + patience.toMillis()
+              + " ms: "
+              + (blockers.isEmpty()
+                  ? "by other threads at each look"
+                  : String.join("; ", blockers)),
+          outcome,
+          "wait longer, or patch at once, without consistency; a function that never returns can be"
+              + " patched inside, site by site");
+      this.blockers = ImmutableList.copyOf(blockers);
+    }
+
+    /** Each thread or word that refers to the code, in words. */
+    public ImmutableList<String> blockers() {
+      return blockers;
+    }
+  }
+
   /** Our own side failed: a defect, or a JVM without memory. */
   public static final class EngineFailedException extends PatchException {
     private static final long serialVersionUID = 1L;

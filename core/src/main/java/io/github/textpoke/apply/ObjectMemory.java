@@ -4,6 +4,7 @@ import static com.google.common.base.Preconditions.checkArgument;
 
 import com.google.common.collect.ImmutableList;
 import com.google.common.collect.ImmutableList.Builder;
+import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException;
 import io.github.textpoke.PatchException.NoRoomException;
 import io.github.textpoke.PatchException.Outcome;
@@ -98,6 +99,21 @@ public final class ObjectMemory {
         mapped.build().forEach(segment -> engine.unmap(segment.address(), segment.length()));
       }
     }
+  }
+
+  /**
+   * Writes to an object of ours. Up to eight bytes that lie in one aligned word are written at
+   * once.
+   *
+   * @param address absolute
+   * @throws PatchException of the type that names the cause
+   */
+  public void write(long address, CodeBytes bytes) {
+    process.<Boolean>execute(
+        engine -> {
+          engine.fill(address, bytes);
+          return true;
+        });
   }
 
   /**

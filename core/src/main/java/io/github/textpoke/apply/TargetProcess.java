@@ -208,6 +208,28 @@ public final class TargetProcess implements AutoCloseable {
   }
 
   /**
+   * Whether some thread of the process has a seccomp filter, or is in strict mode, at this moment.
+   */
+  public boolean hasSeccompFilter() {
+    for (int tid : ProcStatus.threads(pid)) {
+      ProcStatus status = ProcStatus.read(tid);
+      if (status != null && status.seccomp() != 0) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /**
+   * Has nobody else patch the target until {@code work} is done, which may call this object.
+   *
+   * @throws PatchException of {@code work}, or if another patcher does not let go in time
+   */
+  public synchronized <T> T exclusively(Supplier<T> work) {
+    return execute(engine -> engine.exclusively(work));
+  }
+
+  /**
    * The absolute address of a site.
    *
    * @param site {@code 0xADDR} or {@code [object:]symbol[#n][+offset]}
@@ -438,8 +460,15 @@ public final class TargetProcess implements AutoCloseable {
     return new ObjectMemory(this);
   }
 
-  /** As {@link Engines#unused}. */
-  synchronized ImmutableList<Extent> unused(ImmutableList<Extent> extents) {
+  /**
+   * Those stretches of code in which no thread is: none has its instruction pointer, a word of its
+   * stack, or, where it has to be stopped for a look, a register there. Who is in a system call is
+   * not stopped.
+   *
+   * @param extents absolute, none of which overlaps another
+   * @throws PatchException of the type that names the cause
+   */
+  public synchronized ImmutableList<Extent> unused(ImmutableList<Extent> extents) {
     return execute(engine -> engine.unused(extents));
   }
 

@@ -86,7 +86,7 @@ public final class Detours {
    */
   public Gates gates(List<Gates.Way> ways, long at, long turn) {
     List<Entry> entries = ways.stream().map(way -> entry(way.site())).toList();
-    return Gates.of(knowing(entries.get(0)), entries, ways, at, turn);
+    return Gates.of(knowing(entries.get(0)), entries, ways, at, turn, !process.hasSeccompFilter());
   }
 
   private Entry entry(String site) {

@@ -16,7 +16,7 @@ import io.github.textpoke.x86.target.Assembler.Register;
  * The code that a function's entry is led to where a {@link Turn} chooses what runs.
  *
  * <p>Assumes that it is entered by a jump, as the function itself would be, by any thread, by many
- * at once, and again from a signal handler; and that the stack has room for 48 bytes. Guarantees
+ * at once, and again from a signal handler; and that the stack has room for 56 bytes. Guarantees
  * that
  *
  * <ol>
@@ -25,7 +25,8 @@ import io.github.textpoke.x86.target.Assembler.Register;
  *   <li>each call reads the turn once, and goes by it, unless the turn is held: then it is read
  *       again until it is not;
  *   <li>a thread waits for a bounded number of turns of the loop, and then takes the hold back
- *       itself: nobody has to be alive for that. It makes no system call and takes no lock.
+ *       itself: nobody has to be alive for that. It takes no lock, and makes no system call but
+ *       sched_yield.
  * </ol>
  *
  * <p>Immutable and thread-safe.
@@ -37,8 +38,13 @@ record GateCode(CodeBytes bytes, TurnSwitch.Gate gate) {
   /** Bytes that one needs at most. */
   static final int SIZE = 320;
 
-  /** Of the loop: a PAUSE is 40 to 140 cycles, so these are 10 to 100 ms. */
-  private static final int MOST_TURNS = 1 << 19;
+  /** Of the loop, with a system call of some hundred nanoseconds in each. */
+  private static final int MOST_TURNS = 1 << 16;
+
+  /** Of the loop without: a PAUSE is 40 to 140 cycles. */
+  private static final int MOST_PAUSES = 1 << 19;
+
+  private static final int SYS_SCHED_YIELD = 24;
 
   private static final Register VALUE = Register.RCX;
 
@@ -47,8 +53,10 @@ record GateCode(CodeBytes bytes, TurnSwitch.Gate gate) {
    * @param turn absolute address of the word
    * @param old absolute address of what runs while the turn is old; within 2 GiB
    * @param replacement absolute address of what runs while it is new
+   * @param yields whether who waits may call sched_yield, so that others come to run: a filter of
+   *     the program's might kill it for that
    */
-  static GateCode of(long at, long turn, long old, long replacement) {
+  static GateCode of(long at, long turn, long old, long replacement, boolean yields) {
     Assembler code = new Assembler();
     Label isOld = new Label();
     Label isNew = new Label();
@@ -67,11 +75,16 @@ record GateCode(CodeBytes bytes, TurnSwitch.Gate gate) {
     code.push(Register.RAX);
     code.push(Register.RDX);
     code.push(Register.RDI);
-    code.move(Register.RAX, MOST_TURNS);
+    code.push(Register.R11);
+    code.move(Register.RAX, yields ? MOST_TURNS : MOST_PAUSES);
     code.push(Register.RAX);
 
     code.place(wait);
     code.pause();
+    if (yields) {
+      code.move(Register.RAX, SYS_SCHED_YIELD);
+      code.syscall();
+    }
     read(code, turn);
     for (int value = 0; value <= (Turn.HELD_NEW | Turn.EXPIRED | Turn.COMMIT); value++) {
       if (value == Turn.HELD_OLD || value == Turn.HELD_NEW) {
@@ -123,6 +136,7 @@ record GateCode(CodeBytes bytes, TurnSwitch.Gate gate) {
 
   private static void leave(Assembler code) {
     code.pop(Register.RDX);
+    code.pop(Register.R11);
     code.pop(Register.RDI);
     code.pop(Register.RDX);
     code.pop(Register.RAX);

@@ -74,7 +74,8 @@ public record Gates(
    * @param at absolute address of {@link #SIZE} bytes for each, in reach of all
    * @throws PlanRefusedException if one can't be led
    */
-  static Gates of(X86Planner planner, List<Entry> entries, List<Way> ways, long at, long turn) {
+  static Gates of(
+      X86Planner planner, List<Entry> entries, List<Way> ways, long at, long turn, boolean yields) {
     ImmutableList.Builder<PatchPlan> plans = ImmutableList.builder();
     ImmutableList.Builder<Poke> bypasses = ImmutableList.builder();
     ImmutableList.Builder<Function> functions = ImmutableList.builder();
@@ -97,7 +98,7 @@ public record Gates(
         plans.add(displacing.plan());
       }
       long replacement = ways.get(i).replacement();
-      GateCode gate = GateCode.of(stub + GATE, turn, original, replacement);
+      GateCode gate = GateCode.of(stub + GATE, turn, original, replacement, yields);
       CodeBytes entryStub = EntryStub.bytes(stub, stub + GATE);
       bypasses.addAll(EntryStub.bypass(planner, stub, entryStub, original).pokes());
       entryStub.concat(copy).copyTo(0, code, i * SIZE, COPY + copy.length());

@@ -440,7 +440,8 @@ public final class Assembler {
     bytes(0xc3);
   }
 
-  void syscall() {
+  /** Enters the kernel: RCX and R11 are lost. */
+  public void syscall() {
     bytes(0x0f, 0x05);
   }
 
