@@ -60,6 +60,12 @@ import java.util.function.Predicate;
  * thread stands inside of one instruction, so there is one breakpoint, and no evacuation. Who comes
  * inside afterwards came over the new first byte, which is written last, behind a synced tail.
  *
+ * <p><b>Companions.</b> The several instructions of one site of a batch may lead inside of another:
+ * a function that begins with a few instructions and goes on behind the first one of its
+ * neighbour. So threads may stand inside of all such sites from the moment when one of them is
+ * entered, until all are evacuated: their breakpoints stand before the first is evacuated, and on
+ * the way back all tails are whole before the first byte of one is written.
+ *
  * <p><b>The way back</b> is the same list, from what stands at the site to what shall, and there is
  * one question: may a thread stand inside?
  *
@@ -170,7 +176,11 @@ public final class PokeProtocol {
       if (step instanceof Write write) {
         int i = index.holding(write.address(), write.bytes().length());
         checkArgument(i >= 0, "a write outside of every site: %s", write);
-        now.set(i, now.get(i).after(write));
+        SiteNow written = now.get(i).after(write);
+        now.set(i, written);
+        if (written.isEntered()) {
+          now.replaceAll(site -> site.enteredFrom(written.poke()));
+        }
       } else if (step instanceof Evacuate evacuate) {
         int i = index.holding(evacuate.address(), evacuate.length());
         checkArgument(i >= 0, "an evacuation of no site: %s", evacuate);

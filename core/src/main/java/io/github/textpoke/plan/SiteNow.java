@@ -23,8 +23,19 @@ record SiteNow(Poke poke, CodeBytes bytes, boolean occupied) {
   /** Once {@code write} is complete; it lies in the site. */
   SiteNow after(Write write) {
     CodeBytes now = bytes.with((int) (write.address() - poke.address()), write.bytes());
-    boolean enters = !poke.interior().isEmpty() && now.at(0) == poke.displacedBytes().at(0);
-    return new SiteNow(poke, now, occupied || enters);
+    return new SiteNow(poke, now, occupied);
+  }
+
+  /** Whether threads run the several instructions from the first one on. */
+  boolean isEntered() {
+    return !poke.interior().isEmpty() && bytes.at(0) == poke.displacedBytes().at(0);
+  }
+
+  /** Once threads run the several instructions of {@code other}, which may lead inside. */
+  SiteNow enteredFrom(Poke other) {
+    boolean alike =
+        poke.displaces() && other.displaces() || poke.restores() && other.restores();
+    return new SiteNow(poke, bytes, occupied || alike);
   }
 
   /** Once it is evacuated. */

@@ -46,10 +46,36 @@ final class SiteView {
   /** Step {@code step} writes {@code values} from {@code offset} on. */
   void write(int offset, CodeBytes values, int step) {
     visible.write(offset, values, step);
-    if (!poke.interior().isEmpty()) {
-      int length = poke.displaces() ? poke.firstOldLength() : poke.firstNewLength();
-      occupied |= visible.mayShow(0, poke.displacedBytes().slice(0, length));
+  }
+
+  /** Whether a core may run the first of several instructions. */
+  boolean mayBeEntered() {
+    if (poke.interior().isEmpty()) {
+      return false;
     }
+    int length = poke.displaces() ? poke.firstOldLength() : poke.firstNewLength();
+    return visible.mayShow(0, poke.displacedBytes().slice(0, length));
+  }
+
+  /** Whether the several instructions of both are the old code, or of both the new. */
+  boolean isLike(SiteView other) {
+    return poke.displaces() && other.poke.displaces() || poke.restores() && other.poke.restores();
+  }
+
+  /** Whether a thread may stand inside. */
+  boolean isOccupied() {
+    return occupied;
+  }
+
+  /** A thread may have come inside. */
+  void occupy() {
+    occupied = true;
+  }
+
+  /** Whether who comes here, or stands inside, goes no further: all meet a breakpoint. */
+  boolean isClosed() {
+    return !occupied
+        || all.stream().allMatch(stand -> visible.showsOnly(stand.offset(), trapByte));
   }
 
   /** Every core forgets what it fetched. */
@@ -57,9 +83,16 @@ final class SiteView {
     visible.sync();
   }
 
-  /** Nobody stands inside afterwards, if everybody there and at the entry meets a breakpoint. */
-  void evacuate() {
-    if (all.stream().allMatch(stand -> visible.showsOnly(stand.offset(), trapByte))) {
+  /**
+   * Nobody stands inside afterwards, if everybody there and at the entry meets a breakpoint, and
+   * nobody can come over from another site.
+   *
+   * @param othersAreClosed whether all that {@linkplain #isLike are like} this one {@linkplain
+   *     #isClosed are closed}
+   */
+  void evacuate(boolean othersAreClosed) {
+    if (othersAreClosed
+        && all.stream().allMatch(stand -> visible.showsOnly(stand.offset(), trapByte))) {
       occupied = false;
     }
   }

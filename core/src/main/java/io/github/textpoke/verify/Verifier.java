@@ -38,8 +38,9 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>A thread stands on a site's first byte or outside of it; or inside, on a boundary of the code
  * that has several instructions (see {@link Poke}), until an {@link Evacuate} and again once that
- * code is run. No new instruction begins there, so it must see a whole old one, or a breakpoint
- * that redirects it. Bytes alone are compared; no decoder is asked. It is linear in the bytes of
+ * code is run; also by a thread that comes over from the several instructions of another site of the
+ * plan. No new instruction begins there, so it must see a whole old one, or a breakpoint that
+ * redirects it. Bytes alone are compared; no decoder is asked. It is linear in the bytes of
  * the plan. Stateless and thread-safe.
  */
 public final class Verifier {
@@ -120,7 +121,8 @@ public final class Verifier {
         if (malformed != null) {
           return malformed;
         }
-        views.get(index.holding(evacuate.address(), evacuate.length())).evacuate();
+        SiteView left = views.get(index.holding(evacuate.address(), evacuate.length()));
+        left.evacuate(views.stream().filter(left::isLike).allMatch(SiteView::isClosed));
       } else if (step instanceof Write write) {
         int i = index.holding(write.address(), write.bytes().length());
         if (i < 0) {
@@ -132,7 +134,7 @@ public final class Verifier {
           return malformed;
         }
         view.write((int) (write.address() - view.poke().address()), write.bytes(), done);
-        Wrong wrong = wrongFetch(view, Target.NONE);
+        Wrong wrong = wrongFetch(view, views);
         if (wrong != null) {
           return counterexample(wrong, done, false);
         }
@@ -158,6 +160,22 @@ public final class Verifier {
       }
     }
     return new Safe(model, steps.size() + 1, search.states());
+  }
+
+  /** One after a write to {@code written}: there, and in each that it may lead into. */
+  private @Nullable Wrong wrongFetch(SiteView written, List<SiteView> views) {
+    if (written.mayBeEntered()) {
+      for (SiteView view : views) {
+        if (view.isLike(written) && !view.isOccupied()) {
+          view.occupy();
+          Wrong wrong = view == written ? null : wrongFetch(view, Target.NONE);
+          if (wrong != null) {
+            return wrong;
+          }
+        }
+      }
+    }
+    return wrongFetch(written, Target.NONE);
   }
 
   private @Nullable Wrong wrongFetch(SiteView view, Target mayRun) {

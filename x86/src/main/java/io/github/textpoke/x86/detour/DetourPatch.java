@@ -2,37 +2,62 @@ package io.github.textpoke.x86.detour;
 
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.apply.CodePatch;
+import io.github.textpoke.decode.Instruction;
 import io.github.textpoke.plan.PatchPlan;
 import io.github.textpoke.process.TargetClock;
 import io.github.textpoke.x86.encode.Assembly;
+import io.github.textpoke.x86.plan.Companion;
 import io.github.textpoke.x86.plan.DisplacingPlan;
+import io.github.textpoke.x86.plan.FunctionSource;
 import io.github.textpoke.x86.plan.X86Planner;
-import io.github.textpoke.x86.relocate.OutOfLineCopy;
 import java.time.Duration;
 
 /**
  * A detour, before it has a place. Its code is the {@link EntryStub}, the out-of-line copy of what
- * the jump displaces, where that is not the jump of another detour, and its body, if it has one.
+ * the jump displaces, where that is not the jump of another detour, with those of companions, and its
+ * body, if it has one.
  */
 final class DetourPatch implements CodePatch {
   private static final int COPY = EntryStub.SIZE;
-  private static final int COPY_SIZE =
-      OutOfLineCopy.maxSize(Entry.JUMP_LENGTH) + ALIGNMENT - 1 & -ALIGNMENT;
-  private static final int BODY = COPY + COPY_SIZE;
 
   private final int pid;
   private final X86Planner planner;
   private final Entry entry;
+  private final FunctionSource functions;
   private final Destination destination;
+
+  /** Offset of the body, behind the copies. */
+  private final int body;
 
   /** Where what was there before runs; known when there is a place. */
   private long original;
 
-  DetourPatch(int pid, X86Planner planner, Entry entry, Destination destination) {
+  /**
+   * @param functions of the process, as they stand now
+   */
+  DetourPatch(
+      int pid,
+      X86Planner planner,
+      Entry entry,
+      FunctionSource functions,
+      Destination destination) {
     this.pid = pid;
     this.planner = planner;
     this.entry = entry;
+    this.functions = functions;
     this.destination = destination;
+    int copies = DisplacingPlan.room(Entry.JUMP_LENGTH, companions(entry));
+    this.body = COPY + copies + ALIGNMENT - 1 & -ALIGNMENT;
+  }
+
+  /** How many companions there may be, before it is known what is displaced. */
+  private static int companions(Entry entry) {
+    if (entry.jump().isPresent()) {
+      return 0;
+    }
+    int displaced = Entry.JUMP_LENGTH - 1 + Instruction.MAX_LENGTH;
+    return Math.min(
+        Companion.MOST, entry.entrances().functionsLeadingInside(entry.site(), displaced));
   }
 
   @Override
@@ -48,8 +73,8 @@ final class DetourPatch implements CodePatch {
   @Override
   public int codeSize() {
     return destination instanceof Destination.Override override
-        ? BODY + OverrideBody.roomForCode(override.what())
-        : BODY;
+        ? body + OverrideBody.roomForCode(override.what())
+        : body;
   }
 
   @Override
@@ -61,50 +86,51 @@ final class DetourPatch implements CodePatch {
 
   @Override
   public Made make(long code, long data) {
-    CodeBytes copy;
+    CodeBytes copies;
     PatchPlan plan;
     if (entry.jump().isPresent()) {
-      copy = CodeBytes.EMPTY;
+      copies = CodeBytes.EMPTY;
       // The first detour has proved that nobody enters what its jump stands for.
       Entry.OwnJump jump = entry.jump().get();
       original = jump.target();
       plan = planner.replace(jump.code(), jump.code().address(), Assembly.jmp(code));
     } else {
       DisplacingPlan displacing =
-          planner.displace(entry.code(), entry.site(), code, code + COPY, entry.entrances());
-      copy = displacing.copy().bytes();
+          planner.displace(
+              entry.code(), entry.site(), code, code + COPY, entry.entrances(), functions);
+      copies = displacing.copies();
       original = code + COPY;
       plan = displacing.plan();
     }
-    CodeBytes body = CodeBytes.EMPTY;
+    CodeBytes bodyCode = CodeBytes.EMPTY;
     CodeBytes values = CodeBytes.EMPTY;
     long leadsTo;
     if (destination instanceof Destination.Override override) {
-      OverrideBody made = OverrideBody.of(override.what(), places(override, code + BODY, data));
-      body = made.code();
+      OverrideBody made = OverrideBody.of(override.what(), places(override, code + body, data));
+      bodyCode = made.code();
       values = made.data();
-      leadsTo = code + BODY;
+      leadsTo = code + body;
     } else if (destination instanceof Destination.Elsewhere elsewhere) {
       leadsTo = elsewhere.address();
     } else {
       leadsTo = original;
     }
     CodeBytes stub = EntryStub.bytes(code, leadsTo);
-    CodeBytes all = stub.concat(copy);
-    if (body.length() > 0) {
-      all = all.concat(CodeBytes.filled(BODY - all.length(), X86Planner.INT3)).concat(body);
+    CodeBytes all = stub.concat(copies);
+    if (bodyCode.length() > 0) {
+      all = all.concat(CodeBytes.filled(body - all.length(), X86Planner.INT3)).concat(bodyCode);
     }
     return new Made(plan, bypass(code, stub), all, values);
   }
 
   /** The time of an override begins now. */
-  private OverrideBody.Places places(Destination.Override override, long body, long data) {
+  private OverrideBody.Places places(Destination.Override override, long bodyAt, long data) {
     TargetClock clock =
         override.what().duration().isPresent() ? TargetClock.of(pid) : new TargetClock(0, 0);
     long deadline = clock.nanos() + override.what().duration().map(Duration::toNanos).orElse(0L);
     return new OverrideBody.Places(
         entry.code().address(),
-        body,
+        bodyAt,
         data,
         original,
         override.errnoLocation(),

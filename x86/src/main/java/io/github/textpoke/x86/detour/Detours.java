@@ -148,10 +148,15 @@ public final class Detours {
     return process.address("__errno_location");
   }
 
+  private Optional<CodeRegion> function(long address) {
+    return Optional.of(process.code("0x" + Long.toHexString(address)));
+  }
+
   /** Looks at the entry anew: other detours may stand there since. */
   Detour apply(String site, Destination destination, String label) {
     Entry entry = entry(site);
-    DetourPatch detour = new DetourPatch(process.pid(), knowing(entry), entry, destination);
+    DetourPatch detour =
+        new DetourPatch(process.pid(), knowing(entry), entry, this::function, destination);
     Patch patch = process.apply(detour, label);
     return new Detour(patch, detour.original());
   }

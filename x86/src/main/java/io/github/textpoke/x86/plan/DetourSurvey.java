@@ -151,20 +151,30 @@ public final class DetourSurvey {
       return new Finding(
           function, Optional.of(new DetourReason(Rules.ROOM.number(), "shorter than the jump")));
     }
-    CodeRegion code =
-        new CodeRegion(
-            "0x" + Long.toHexString(function.start()),
-            function.start() + bias,
-            loaded.code(function),
-            entryPoints(function),
-            ImmutableList.of(),
-            CodeRegion.Backing.PRIVATE);
+    CodeRegion code = code(function);
     try {
-      planner.displace(code, entry(code), copy + PAGE, copy, entrances);
+      planner.displace(code, entry(code), copy + PAGE, copy, entrances, this::startingAt);
       return new Finding(function, Optional.empty());
     } catch (PlanRefusedException refused) {
       return new Finding(function, Optional.of(DetourReason.of(planner.decoder(), code, refused)));
     }
+  }
+
+  private CodeRegion code(FunctionRange function) {
+    return new CodeRegion(
+        "0x" + Long.toHexString(function.start()),
+        function.start() + bias,
+        loaded.code(function),
+        entryPoints(function),
+        ImmutableList.of(),
+        CodeRegion.Backing.PRIVATE);
+  }
+
+  private Optional<CodeRegion> startingAt(long address) {
+    return functions.stream()
+        .filter(function -> function.start() + bias == address)
+        .findFirst()
+        .map(this::code);
   }
 
   /** The site: behind ENDBR64 (rule 14). */

@@ -21,7 +21,8 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * A jump over displaced instructions, and the out-of-line copy in which they go on to be run.
+ * A jump over displaced instructions, and the out-of-line copy in which they go on to be run; with
+ * it, jumps over the entries of its {@linkplain Companion companions}, each with a copy of its own.
  * Immutable and thread-safe.
  *
  * <ol>
@@ -32,25 +33,47 @@ import java.util.Optional;
  *   <li>Guarantees that who calls the copy, or jumps to it, runs the old code from the site on.
  * </ol>
  *
- * @param plan of one poke; it displaces, unless the site's first instruction has room for the jump:
- *     then it is that of {@link X86Planner#replace}
+ * @param plan of one poke, and one more for each companion; they displace, unless the site's first
+ *     instruction has room for the jump: then it is that of {@link X86Planner#replace}
  * @param copy of all the instructions that the jump overwrites
- * @param unentered that nobody enters them behind the first byte; empty where there is one
- *     instruction
+ * @param unentered that nobody enters them behind the first byte, but companions; empty where there
+ *     is one instruction
+ * @param companions whose entries the plan displaces as well; their copies stand behind the first
  */
 public record DisplacingPlan(
-    PatchPlan plan, OutOfLineCopy copy, Optional<Entrances.Unentered> unentered) {
+    PatchPlan plan,
+    OutOfLineCopy copy,
+    Optional<Entrances.Unentered> unentered,
+    ImmutableList<Companion> companions) {
   private static final String GAP = "  ";
+  private static final int ALIGNMENT = 16;
 
-  /** Checks that the plan sends threads to the copy of what it displaces. */
+  /** Checks that the plan sends threads to the copies of what it displaces. */
   public DisplacingPlan {
-    checkArgument(plan.pokes().size() == 1, "a plan of %s pokes", plan.pokes().size());
-    Poke poke = plan.pokes().get(0);
     checkArgument(
-        poke.site().equals(copy.displaced()),
-        "a plan for %s and a copy of %s",
-        poke.site(),
-        copy.displaced());
+        plan.pokes().size() == 1 + companions.size(),
+        "a plan of %s pokes, with %s companions",
+        plan.pokes().size(),
+        companions.size());
+    checkLeadsTo(copy, plan, unentered);
+    for (Companion companion : companions) {
+      checkLeadsTo(companion.copy(), plan, Optional.of(companion.unentered()));
+    }
+  }
+
+  /** One without companions. */
+  public DisplacingPlan(
+      PatchPlan plan, OutOfLineCopy copy, Optional<Entrances.Unentered> unentered) {
+    this(plan, copy, unentered, ImmutableList.of());
+  }
+
+  private static void checkLeadsTo(
+      OutOfLineCopy copy, PatchPlan plan, Optional<Entrances.Unentered> unentered) {
+    Optional<Poke> found =
+        plan.pokes().stream().filter(poke -> poke.site().equals(copy.displaced())).findFirst();
+    checkArgument(
+        found.isPresent(), "a plan for %s and a copy of %s", plan.pokes(), copy.displaced());
+    Poke poke = found.orElseThrow();
     checkArgument(
         poke.oldInterior().size() == copy.boundaries().size() - 1
             && poke.displaces() == unentered.isPresent(),
@@ -67,7 +90,37 @@ public record DisplacingPlan(
   }
 
   /**
-   * The plan and the copy as a table of text: the plan's rows, and behind them one for each
+   * How many bytes copies may take, from the address of the first on.
+   *
+   * @param jump bytes of the jump over the site, 5 at most
+   * @param companions how many there are, at most
+   */
+  public static int room(int jump, int companions) {
+    return aligned(OutOfLineCopy.maxSize(jump)) + companions * Companion.ROOM;
+  }
+
+  static int aligned(int size) {
+    return size + ALIGNMENT - 1 & -ALIGNMENT;
+  }
+
+  /**
+   * All copies, one behind the other, from the address of the first on: what must stand there
+   * before the plan is applied.
+   */
+  public CodeBytes copies() {
+    CodeBytes bytes = copy.bytes();
+    for (Companion companion : companions) {
+      long gap = companion.copy().address() - copy.address() - bytes.length();
+      bytes =
+          bytes
+              .concat(CodeBytes.filled(Math.toIntExact(gap), X86Planner.INT3))
+              .concat(companion.copy().bytes());
+    }
+    return bytes;
+  }
+
+  /**
+   * The plan and the copies as a table of text: the plan's rows, and behind them one for each
    * instruction of the copy, with the displaced one that it stands for.
    *
    * @param decoder reads both, and is not kept
@@ -75,6 +128,13 @@ public record DisplacingPlan(
   public String table(InstructionDecoder decoder) {
     List<ImmutableList<String>> rows = new ArrayList<>();
     rows.add(ImmutableList.of("copy", "bytes", "reads as", "why"));
+    addRows(rows, decoder, copy);
+    companions.forEach(companion -> addRows(rows, decoder, companion.copy()));
+    return PlanTable.of(plan, decoder) + "\n" + text(rows);
+  }
+
+  private static void addRows(
+      List<ImmutableList<String>> rows, InstructionDecoder decoder, OutOfLineCopy copy) {
     CodeRegion region = CodeRegion.of("copy", copy.address(), copy.bytes());
     for (int at = 0; at < copy.bytes().length(); ) {
       int length = Math.max(1, Decoded.length(decoder.decode(region, at)));
@@ -85,13 +145,12 @@ public record DisplacingPlan(
               "0x%x".formatted(address),
               bytes.hex(),
               Disassembly.of(decoder, address, bytes),
-              why(copy.stretchAt(address).orElseThrow())));
+              why(copy, copy.stretchAt(address).orElseThrow())));
       at += length;
     }
-    return PlanTable.of(plan, decoder) + "\n" + text(rows);
   }
 
-  private String why(Stretch stretch) {
+  private static String why(OutOfLineCopy copy, Stretch stretch) {
     if (stretch.old() == copy.displaced().end()) {
       return "back behind the site";
     }

@@ -11,6 +11,7 @@ import io.github.textpoke.plan.Poke;
 import io.github.textpoke.plan.TrapAction;
 import io.github.textpoke.x86.encode.Assembly;
 import io.github.textpoke.x86.relocate.OutOfLineCopy;
+import java.util.Map;
 
 /** The rules that instructions and their copy must keep before a jump displaces them. */
 final class DisplacingRules {
@@ -30,16 +31,17 @@ final class DisplacingRules {
    * The copy of what a jump displaces.
    *
    * @param first what the site begins with
-   * @param needed bytes of the jump
+   * @param needed bytes of the jump, or of all that is to be displaced
    * @param address absolute address where the copy will stand
+   * @param copied as for {@link OutOfLineCopy#of}
    * @throws PlanRefusedException by rule 22 if the copy can't be there, by rule 8 if it would not
    *     work with shadow stacks, and as {@link OutOfLineCopy#of} says
    */
-  OutOfLineCopy copy(OldCode first, int needed, long address) {
+  OutOfLineCopy copy(OldCode first, int needed, long address, Map<Long, Long> copied) {
     checkPlace(first, needed, address);
     OutOfLineCopy copy =
         OutOfLineCopy.of(
-            reading.decoder(), reading.code(), first.site().address(), needed, address);
+            reading.decoder(), reading.code(), first.site().address(), needed, address, copied);
     if (shadowStacks && copy.pushesReturnAddress()) {
       long call = copy.boundaries().lastKey();
       throw Rules.DISPLACED_CALL.refusal(

@@ -1,5 +1,6 @@
 package io.github.textpoke.x86.plan;
 
+import com.google.common.collect.ImmutableList;
 import com.google.common.primitives.ImmutableLongArray;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException.BadObjectException;
@@ -17,7 +18,11 @@ import io.github.textpoke.elf.Symbol;
 import io.github.textpoke.elf.Symbols;
 import io.github.textpoke.x86.flow.JumpTables;
 import io.github.textpoke.x86.flow.ObjectSweep;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
 
 /**
  * Who may enter a run of instructions of an object behind its first byte: the question of rule 7,
@@ -57,6 +62,23 @@ public final class Entrances {
    * @param outside ways that lead behind the function's start from elsewhere
    */
   public record Unentered(long from, long to, int instructions, int tableEntries, int outside) {}
+
+  /**
+   * What leads inside a run from another function.
+   *
+   * @param source absolute address of what leads there
+   * @param target absolute, behind the first byte of the run, or in an instruction before it
+   * @param function absolute address where the function begins that holds the source
+   * @param refusal of the run, unless that function is displaced together with it
+   */
+  record Entrant(long source, long target, long function, PlanRefusedException refusal) {}
+
+  /**
+   * What was found of a run that nobody enters, but {@code entrants}.
+   *
+   * @param unentered what is proved if these are displaced, too
+   */
+  record Entered(Unentered unentered, ImmutableList<Entrant> entrants) {}
 
   private final ElfImage image;
   private final Symbols symbols;
@@ -107,6 +129,17 @@ public final class Entrances {
    *     ends before, 16 if it is in a restartable sequence
    */
   public Unentered check(InstructionDecoder decoder, CodeRegion function, long site, int length) {
+    Entered entered = look(decoder, function, site, length);
+    if (!entered.entrants().isEmpty()) {
+      throw entered.entrants().get(0).refusal();
+    }
+    return entered.unentered();
+  }
+
+  /**
+   * As {@link #check}, but for other functions that lead inside: these are found and not refused.
+   */
+  Entered look(InstructionDecoder decoder, CodeRegion function, long site, int length) {
     Reading reading = new Reading(decoder, function);
     reading.boundary(site);
     EnteredRun run = EnteredRun.of(reading, site, length, bias);
@@ -122,9 +155,30 @@ public final class Entrances {
     checkUnwinding(run);
     checkNames(run, function);
     checkPointers(run);
-    int outside = checkOthers(run, own);
-    return new Unentered(
-        site, run.absoluteEnd(), run.function().count(), own.tableEntries(), outside);
+    List<Entrant> entrants = new ArrayList<>();
+    int outside = checkOthers(run, own, entrants);
+    return new Entered(
+        new Unentered(
+            site, run.absoluteEnd(), run.function().count(), own.tableEntries(), outside),
+        ImmutableList.copyOf(entrants));
+  }
+
+  /**
+   * How many functions lead to {@code (site, site + length)}, of those that do not hold it
+   * themselves. It is quick: no code is decoded.
+   *
+   * @param site absolute
+   * @param length in bytes
+   */
+  public int functionsLeadingInside(long site, int length) {
+    AddressLinks links = sweep.links();
+    Set<Long> functions = new HashSet<>();
+    for (int i = links.firstFrom(site - bias + 1);
+        i < links.size() && links.target(i) < site - bias + length;
+        i++) {
+      sweep.functionAt(links.source(i)).ifPresent(range -> functions.add(range.start()));
+    }
+    return functions.size();
   }
 
   /** What the file does not hold can't have been read of the rest of the object either. */
@@ -222,8 +276,12 @@ public final class Entrances {
     }
   }
 
-  /** The number of ways that lead into the function behind its start. */
-  private int checkOthers(EnteredRun run, OwnFunction own) {
+  /**
+   * The number of ways that lead into the function behind its start.
+   *
+   * @param entrants takes those that lead into the run
+   */
+  private int checkOthers(EnteredRun run, OwnFunction own, List<Entrant> entrants) {
     AddressLinks links = sweep.links();
     int outside = 0;
     for (int i = links.firstFrom(run.functionStart());
@@ -235,7 +293,7 @@ public final class Entrances {
       }
       outside++;
       if (run.isEnteredFrom(links.target(i))) {
-        throw run.entered(source, text(run, source), links.target(i), "from another function");
+        entrants.add(entrant(run, source, links.target(i)));
       }
       own.checkIsNoPart(source + bias);
       // Parts of one function jump behind each other's start, by tables too.
@@ -253,6 +311,13 @@ public final class Entrances {
               });
     }
     return outside;
+  }
+
+  private Entrant entrant(EnteredRun run, long source, long target) {
+    PlanRefusedException refusal =
+        run.entered(source, text(run, source), target, "from another function");
+    FunctionRange function = sweep.functionAt(source).orElseThrow(() -> refusal);
+    return new Entrant(source + bias, target + bias, function.start() + bias, refusal);
   }
 
   /** The instruction at a link-time address of the object, as the file holds it. */

@@ -4,6 +4,7 @@ import static com.google.common.base.Preconditions.checkArgument;
 import static com.google.common.base.Preconditions.checkState;
 
 import com.google.common.collect.ImmutableList;
+import com.google.common.collect.ImmutableMap;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException.PlanRefusedException;
 import io.github.textpoke.PatchException.UnsupportedPlatformException;
@@ -17,7 +18,9 @@ import io.github.textpoke.plan.TrapAction;
 import io.github.textpoke.x86.decode.WitnessedDecoder;
 import io.github.textpoke.x86.encode.Assembly;
 import io.github.textpoke.x86.relocate.OutOfLineCopy;
+import java.util.ArrayList;
 import java.util.Collection;
+import java.util.List;
 import java.util.Optional;
 
 /**
@@ -125,21 +128,52 @@ public final class X86Planner {
    */
   public DisplacingPlan displace(
       CodeRegion code, long site, long target, long copy, Entrances entrances) {
+    return displace(code, site, target, copy, entrances, FunctionSource.NONE);
+  }
+
+  /**
+   * As {@link #displace(CodeRegion, long, long, long, Entrances)}. Where functions lead inside by a
+   * jump near their entry, these entries are displaced by the same plan: see {@link Companion}.
+   *
+   * @param copy absolute address where the copies will stand; the {@link DisplacingPlan#room} bytes
+   *     from there on are nobody else's
+   * @param functions of the object, to look at those that lead inside
+   */
+  public DisplacingPlan displace(
+      CodeRegion code,
+      long site,
+      long target,
+      long copy,
+      Entrances entrances,
+      FunctionSource functions) {
     Reading reading = new Reading(decoder, code);
     SiteRules siteRules = new SiteRules(reading, rseq);
     OldCode first = siteRules.check(site);
     Assembly jump = Assembly.jmp(target);
     int needed = jump.shortest(site);
     DisplacingRules rules = new DisplacingRules(reading, siteRules, shadowStacks);
-    OutOfLineCopy displaced = rules.copy(first, needed, copy);
+    OutOfLineCopy displaced = rules.copy(first, needed, copy, ImmutableMap.of());
     if (needed <= first.length()) {
       return new DisplacingPlan(replace(code, site, jump), displaced, Optional.empty());
     }
     Poke poke = rules.poke(first, displaced, jump, needed);
-    Entrances.Unentered unentered = entrances.check(decoder, code, site, needed);
+    Entrances.Entered entered = entrances.look(decoder, code, site, needed);
+    Entrances.Unentered unentered = entered.unentered();
     checkState(
         unentered.to() == poke.site().end(), "%s is no proof for %s", unentered, poke.site());
-    return new DisplacingPlan(plan(poke), displaced, Optional.of(unentered));
+    if (entered.entrants().isEmpty()) {
+      return new DisplacingPlan(plan(poke), displaced, Optional.of(unentered));
+    }
+    ImmutableList<Companions.Added> added =
+        new Companions(decoder, rseq, shadowStacks, entrances, functions)
+            .displace(entered.entrants(), displaced, needed);
+    List<PatchPlan> plans = new ArrayList<>(List.of(plan(poke)));
+    added.forEach(companion -> plans.add(plan(companion.poke())));
+    return new DisplacingPlan(
+        batch(plans),
+        displaced,
+        Optional.of(unentered),
+        added.stream().map(Companions.Added::companion).collect(ImmutableList.toImmutableList()));
   }
 
   /**

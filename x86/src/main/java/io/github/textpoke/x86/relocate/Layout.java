@@ -42,11 +42,12 @@ final class Layout {
   /**
    * Places all of {@code code} from {@code address} on.
    *
+   * @param copied as for {@link OutOfLineCopy#of}
    * @throws PlanRefusedException if an instruction can't be moved
    */
-  static Layout of(DisplacedCode code, long address) {
+  static Layout of(DisplacedCode code, long address, Map<Long, Long> copied) {
     Layout layout = new Layout(code, address);
-    Relocator relocator = new Relocator(code);
+    Relocator relocator = new Relocator(code, copied);
     boolean goesOn = true;
     for (Instruction old : code.instructions()) {
       Moved moved = relocator.move(old);

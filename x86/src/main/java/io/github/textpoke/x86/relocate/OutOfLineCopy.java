@@ -3,6 +3,7 @@ package io.github.textpoke.x86.relocate;
 import static com.google.common.base.Preconditions.checkArgument;
 
 import com.google.common.collect.ImmutableList;
+import com.google.common.collect.ImmutableMap;
 import com.google.common.collect.ImmutableSortedMap;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException.PlanRefusedException;
@@ -10,6 +11,7 @@ import io.github.textpoke.Site;
 import io.github.textpoke.decode.CodeRegion;
 import io.github.textpoke.decode.Instruction;
 import io.github.textpoke.decode.InstructionDecoder;
+import java.util.Map;
 import java.util.Optional;
 
 /**
@@ -119,8 +121,25 @@ public record OutOfLineCopy(
    */
   public static OutOfLineCopy of(
       InstructionDecoder decoder, CodeRegion code, long site, int minimum, long address) {
+    return of(decoder, code, site, minimum, address, ImmutableMap.of());
+  }
+
+  /**
+   * As {@link #of(InstructionDecoder, CodeRegion, long, int, long)}, beside copies of other sites
+   * that are displaced together with this one.
+   *
+   * @param copied absolute addresses in those sites, and for each that of its copy: a displaced
+   *     jump that leads to the one leads to the other
+   */
+  public static OutOfLineCopy of(
+      InstructionDecoder decoder,
+      CodeRegion code,
+      long site,
+      int minimum,
+      long address,
+      Map<Long, Long> copied) {
     DisplacedCode displaced = DisplacedCode.of(decoder, code, site, minimum);
-    Layout layout = Layout.of(displaced, address);
+    Layout layout = Layout.of(displaced, address, copied);
     checkArgument(
         Long.compareUnsigned(layout.end() - 1, address) >= 0,
         "the copy at 0x%s wraps around",

@@ -5,6 +5,7 @@ import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException.PlanRefusedException;
 import io.github.textpoke.decode.Decoded;
 import io.github.textpoke.decode.Instruction;
+import java.util.Map;
 
 /**
  * Makes of one displaced instruction those that do the same elsewhere. What has the same effect
@@ -24,9 +25,15 @@ final class Relocator {
   private static final CodeBytes JUMP = CodeBytes.of(0xe9);
 
   private final DisplacedCode code;
+  private final Map<Long, Long> copied;
 
-  Relocator(DisplacedCode code) {
+  /**
+   * @param copied for what other copies hold, its absolute address, and that of its copy: jumps
+   *     that lead there lead to the copy
+   */
+  Relocator(DisplacedCode code, Map<Long, Long> copied) {
     this.code = code;
+    this.copied = copied;
   }
 
   /**
@@ -110,7 +117,8 @@ final class Relocator {
     long target = old.directTarget().orElseThrow();
     CodeBytes bytes = checkLength(old, opcode.concat(CodeBytes.filled(Integer.BYTES, 0)));
     if (!code.contains(target)) {
-      return new Part.ToAddress(bytes, opcode.length(), target, 0);
+      return new Part.ToAddress(
+          bytes, opcode.length(), copied.getOrDefault(target, target), 0);
     }
     if (!code.isBoundary(target)) {
       throw code.refusal(
