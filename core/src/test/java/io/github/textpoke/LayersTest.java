@@ -32,6 +32,7 @@ final class LayersTest {
           ROOT + ".ledger",
           LINUX,
           ROOT + ".process",
+          ROOT + ".unwind",
           ROOT + ".apply.internal",
           ROOT + ".apply");
 
@@ -49,7 +50,7 @@ final class LayersTest {
   }
 
   @ParameterizedTest
-  @ValueSource(ints = {0, 1, 2, 3, 4, 5, 6, 7, 8})
+  @ValueSource(ints = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9})
   void aPackageKnowsNoneThatComesLater(int index) {
     String[] later = ORDER.subList(index + 1, ORDER.size()).toArray(String[]::new);
     noClasses()

@@ -25,6 +25,8 @@ import io.github.textpoke.process.ProcMemReader;
 import io.github.textpoke.process.ProcStatus;
 import io.github.textpoke.process.SiteName;
 import io.github.textpoke.process.SiteResolver;
+import io.github.textpoke.unwind.CodeObjects;
+import io.github.textpoke.unwind.OwnCode;
 import io.github.textpoke.verify.Verifier;
 import java.time.Duration;
 import java.time.Instant;
@@ -268,6 +270,17 @@ public final class TargetProcess implements AutoCloseable {
   /** Finds symbols and describes addresses, in the objects that are loaded now. Not thread-safe. */
   public synchronized SiteResolver resolver() {
     return resolver(MemoryMap.read(pid));
+  }
+
+  /**
+   * Looks at the stacks of the target's threads. It reads memory through this handle, and ends with
+   * it.
+   *
+   * @param ownCode tells of code of ours
+   * @param more objects that no loader of the target's has loaded
+   */
+  public ThreadStacks stacks(OwnCode ownCode, CodeObjects more) {
+    return new ThreadStacks(pid, reader, ownCode, more);
   }
 
   private SiteResolver resolver(MemoryMap now) {

@@ -1,5 +1,7 @@
 package io.github.textpoke.elf;
 
+import io.github.textpoke.CodeBytes;
+
 /**
  * Reads fields of {@code .eh_frame}, and of the tables of landing pads that it names, one after
  * another (LSB Core, "DWARF Exception Header Encoding").
@@ -19,8 +21,23 @@ final class EhCursor {
    * @param tables encoding of the addresses of landing pad tables; {@link #OMITTED} where there are
    *     none
    * @param isAugmented whether its entries have augmentation data
+   * @param isSignalFrame whether its functions are called by the kernel, in the midst of others
+   * @param codeAlignment bytes, what distances in code are multiples of
+   * @param dataAlignment bytes, what offsets on the stack are multiples of
+   * @param returnAddress DWARF number of the register that stands for the return address
+   * @param instructions offset of its first instruction
+   * @param end offset behind its last one
    */
-  record Cie(int addresses, int tables, boolean isAugmented) {}
+  record Cie(
+      int addresses,
+      int tables,
+      boolean isAugmented,
+      boolean isSignalFrame,
+      long codeAlignment,
+      long dataAlignment,
+      long returnAddress,
+      long instructions,
+      long end) {}
 
   private final ElfBytes bytes;
   private final long address;
@@ -41,8 +58,12 @@ final class EhCursor {
     return at;
   }
 
-  /** Reads a CIE from its version on. */
-  Cie cie() {
+  /**
+   * Reads a CIE from its version on.
+   *
+   * @param end offset behind it
+   */
+  Cie cie(long end) {
     int version = u8();
     if (version != 1 && version != 3 && version != 4) {
       throw bytes.bad("version " + version + " of .eh_frame is not known");
@@ -52,32 +73,47 @@ final class EhCursor {
     if (version == 4) {
       at += 2; // sizes of addresses and of segment selectors
     }
-    skipLeb(); // code alignment
-    skipLeb(); // data alignment
-    if (version == 1) {
-      u8();
-    } else {
-      skipLeb(); // register of the return address
-    }
-    if (augmentation.isEmpty()) {
-      return new Cie(0, OMITTED, false);
-    }
-    if (augmentation.charAt(0) != 'z') {
-      throw bytes.bad("augmentation '" + augmentation + "' of .eh_frame is not known");
-    }
-    skipLeb(); // length of the augmentation
+    long codeAlignment = leb(false);
+    long dataAlignment = leb(true);
+    long returnAddress = version == 1 ? u8() : leb(false);
     int encoding = 0;
     int tables = OMITTED;
-    for (int i = 1; i < augmentation.length(); i++) {
-      switch (augmentation.charAt(i)) {
-        case 'R' -> encoding = u8();
-        case 'L' -> tables = u8();
-        case 'P' -> value(u8());
-        case 'S', 'B', 'G' -> {}
-        default -> throw bytes.bad("augmentation '" + augmentation + "' of .eh_frame");
+    boolean isSignalFrame = false;
+    boolean isAugmented = !augmentation.isEmpty();
+    long instructions = at;
+    if (isAugmented) {
+      if (augmentation.charAt(0) != 'z') {
+        throw bytes.bad("augmentation '" + augmentation + "' of .eh_frame is not known");
+      }
+      long length = leb(false);
+      instructions = at + length;
+      if (length < 0 || length > end - at) {
+        throw bytes.bad("an augmentation of .eh_frame is longer than what it belongs to");
+      }
+      for (int i = 1; i < augmentation.length(); i++) {
+        switch (augmentation.charAt(i)) {
+          case 'R' -> encoding = u8();
+          case 'L' -> tables = u8();
+          case 'P' -> value(u8());
+          case 'S' -> isSignalFrame = true;
+          case 'B', 'G' -> {}
+          default -> throw bytes.bad("augmentation '" + augmentation + "' of .eh_frame");
+        }
       }
     }
-    return new Cie(encoding, tables, true);
+    if (at > end || isAugmented && at > instructions) {
+      throw bytes.bad("an entry of .eh_frame that ends at offset " + end + " is cut off");
+    }
+    return new Cie(
+        encoding,
+        tables,
+        isAugmented,
+        isSignalFrame,
+        codeAlignment,
+        dataAlignment,
+        returnAddress,
+        instructions,
+        end);
   }
 
   /** Reads an address. */
@@ -114,6 +150,19 @@ final class EhCursor {
       case 0, 4, 12 -> bytes.u64(skip(8));
       default -> throw bytes.bad(unknown(encoding));
     };
+  }
+
+  /**
+   * Passes over bytes.
+   *
+   * @param length how many
+   * @param end offset that they must not pass
+   */
+  void skip(long length, long end) {
+    if (length > end - at) {
+      throw bytes.bad("an augmentation of .eh_frame is longer than what it belongs to");
+    }
+    at += length;
   }
 
   private long skip(int width) {
@@ -154,9 +203,17 @@ final class EhCursor {
     throw bytes.bad("a number of unwind information is too long");
   }
 
-  private void skipLeb() {
-    while ((u8() & 0x80) != 0) {
-      // the last byte has no top bit
+  /** Reads a number with sign (DWARF 4, section 7.6). */
+  long sleb() {
+    return leb(true);
+  }
+
+  /** Reads bytes behind their number. */
+  CodeBytes block() {
+    long length = uleb();
+    if (length > bytes.size()) {
+      throw bytes.bad("a block of unwind information of " + length + " bytes");
     }
+    return bytes.code(skip((int) length), (int) length);
   }
 }

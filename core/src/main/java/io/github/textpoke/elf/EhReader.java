@@ -98,10 +98,6 @@ final class EhReader {
       throw bytes.bad("an entry of .eh_frame belongs to none at offset " + offset);
     }
     EhCursor cursor = new EhCursor(bytes, offset + 8, address);
-    EhCursor.Cie cie = cursor.cie();
-    if (cursor.offset() > offset + 4 + bytes.u32(offset)) {
-      throw bytes.bad("an entry of .eh_frame at offset " + offset + " is cut off");
-    }
-    return cie;
+    return cursor.cie(Math.min(bytes.size(), offset + 4 + bytes.u32(offset)));
   }
 }

@@ -1,5 +1,6 @@
 package io.github.textpoke.linux;
 
+import com.google.common.primitives.ImmutableLongArray;
 import jnr.ffi.Pointer;
 
 /**
@@ -38,6 +39,23 @@ public final class Registers {
   /** One of them, in the order of {@code struct user_regs_struct}. */
   public long get(int index) {
     return memory.getLong((long) index * Long.BYTES);
+  }
+
+  /**
+   * Where in the struct, in words, registers are whose DWARF numbers are 0, 1, 2 ...: rax, rdx,
+   * rcx, rbx, rsi, rdi, rbp, rsp, r8 to r15 (System V ABI, AMD64 supplement, figure 3.36).
+   */
+  private static final int[] BY_DWARF_NUMBER = {
+    10, 12, 11, 5, 13, 14, 4, 19, 9, 8, 7, 6, 3, 2, 1, 0
+  };
+
+  /** The general registers, at the places that DWARF numbers them by. */
+  public ImmutableLongArray general() {
+    ImmutableLongArray.Builder values = ImmutableLongArray.builder(BY_DWARF_NUMBER.length);
+    for (int index : BY_DWARF_NUMBER) {
+      values.add(get(index));
+    }
+    return values.build();
   }
 
   /** Address of the struct. */

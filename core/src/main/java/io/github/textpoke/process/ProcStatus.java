@@ -127,6 +127,20 @@ public record ProcStatus(
   }
 
   /**
+   * How often a thread has ceased to run, by itself and preempted; -1 where there is no such thread
+   * (any more). Every time that it does counts, before it is seen as blocked: so one that is
+   * blocked twice with the same number has not run between (kernel/sched/core.c, {@code
+   * __schedule}).
+   */
+  public static long switches(int tid) {
+    String text = readProc("/proc/" + tid + "/status");
+    return text == null
+        ? -1
+        : Long.parseLong(field(text, "voluntary_ctxt_switches:"))
+            + Long.parseLong(field(text, "nonvoluntary_ctxt_switches:"));
+  }
+
+  /**
    * The process id of the only child that a thread has, 0 where it has none or several, or where
    * this kernel does not tell (CONFIG_PROC_CHILDREN).
    */

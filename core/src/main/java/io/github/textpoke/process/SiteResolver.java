@@ -133,7 +133,23 @@ public final class SiteResolver {
    * @throws UnwritableMappingException if the address is not mapped executable
    */
   public ImageInMemory objectAt(long address) {
-    LoadedObject object = regions.functionAt(address).object();
+    return inMemory(regions.functionAt(address).object());
+  }
+
+  /**
+   * The object that has code at the absolute {@code address}; empty where there is none.
+   *
+   * @throws BadObjectException if there is one that can't be read, or its file is not the one that
+   *     is mapped
+   */
+  public Optional<ImageInMemory> objectOf(long address) {
+    return map.at(address)
+        .filter(LoadedObjects::mayHoldObject)
+        .flatMap(objects::read)
+        .map(SiteResolver::inMemory);
+  }
+
+  private static ImageInMemory inMemory(LoadedObject object) {
     long start = Long.MAX_VALUE;
     long end = 0;
     for (Segment segment : object.image().segments()) {
