@@ -48,6 +48,7 @@ compile lodgers -ldl
 compile zoo -ldl
 compile ptrace_probe
 compile contained
+compile profiled -fno-omit-frame-pointer
 
 # Needs no 32-bit libc, only an assembler and a linker.
 if [ ! i386.S -ot "$out/i386" ] || [ ! -x "$out/i386" ]; then
