@@ -222,11 +222,17 @@ public abstract sealed class PatchException extends RuntimeException {
 
     /**
      * @param symbol as asked for
-     * @param candidates each as it can be asked for without ambiguity, {@code object:symbol#n}
+     * @param candidates each as it can be asked for without ambiguity, {@code object:symbol#n};
+     *     what it is may stand behind it in parentheses
      */
     public AmbiguousSymbolException(String symbol, List<String> candidates) {
       super(
-          "'" + symbol + "' is ambiguous: " + String.join(", ", candidates),
+          "'"
+              + symbol
+              + "' is ambiguous: "
+              + candidates.size()
+              + " match: "
+              + String.join(", ", candidates),
           Outcome.UNTOUCHED,
           "name one of them");
       this.candidates = ImmutableList.copyOf(candidates);
@@ -248,6 +254,34 @@ public abstract sealed class PatchException extends RuntimeException {
      */
     public BadObjectException(String object, String reason) {
       super(object + ": " + reason, Outcome.UNTOUCHED, "");
+    }
+  }
+
+  /**
+   * A well-formed object of which we can't do what its loader would do. Nothing was touched:
+   * linking never touches a process.
+   */
+  public static final class ObjectRefusedException extends PatchException {
+    private static final long serialVersionUID = 1L;
+    private final long address;
+
+    /**
+     * @param object path or name
+     * @param address link-time, of what is refused
+     * @param reason what it is, and why it can't be
+     * @param remedy what the user can do
+     */
+    public ObjectRefusedException(String object, long address, String reason, String remedy) {
+      super(
+          object + " can't be linked: at " + hex(address) + ": " + reason,
+          Outcome.UNTOUCHED,
+          remedy);
+      this.address = address;
+    }
+
+    /** Link-time address of what is refused. */
+    public long address() {
+      return address;
     }
   }
 

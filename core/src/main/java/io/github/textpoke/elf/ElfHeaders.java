@@ -49,7 +49,8 @@ final class ElfHeaders {
             table.u64(at + 8),
             table.u64(at + 16),
             table.u64(at + 32),
-            table.u64(at + 40));
+            table.u64(at + 40),
+            table.u64(at + 48));
     boolean inRange =
         segment.offset() >= 0
             && segment.fileSize() >= 0

@@ -1,6 +1,7 @@
 package io.github.textpoke.elf;
 
 import com.google.common.collect.ImmutableList;
+import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException.BadObjectException;
 import io.github.textpoke.internal.Uninterruptibly;
 import java.io.IOException;
@@ -216,17 +217,42 @@ public final class ElfImage {
 
   /** The value of the first entry of that tag in the dynamic segment, which the loader reads. */
   Optional<Long> dynamic(long tag) {
+    return dynamicAll(tag).stream().findFirst();
+  }
+
+  /** The values of all entries of that tag in the dynamic segment. */
+  ImmutableList<Long> dynamicAll(long tag) {
+    ImmutableList.Builder<Long> values = ImmutableList.builder();
     for (Segment segment : segments) {
-      if (segment.type() == Segment.DYNAMIC && bytes.holds(segment.offset(), segment.fileSize())) {
+      if (segment.isDynamic() && bytes.holds(segment.offset(), segment.fileSize())) {
         ElfBytes table = bytes.part(segment.offset(), segment.fileSize(), "dynamic segment");
         for (long at = 0; at + 16 <= table.size() && table.u64(at) != 0; at += 16) {
           if (table.u64(at) == tag) {
-            return Optional.of(table.u64(at + 8));
+            values.add(table.u64(at + 8));
           }
         }
       }
     }
-    return Optional.empty();
+    return values.build();
+  }
+
+  /**
+   * The bytes that the file holds of a segment.
+   *
+   * @throws BadObjectException if the file ends before
+   */
+  public CodeBytes contents(Segment segment) {
+    return CodeBytes.of(
+        bytes.part(segment.offset(), segment.fileSize(), "segment " + segment).copy());
+  }
+
+  /**
+   * The bytes of the first section of that name, loaded or not; empty where there is none.
+   *
+   * @throws BadObjectException if the file ends before
+   */
+  public Optional<CodeBytes> sectionBytes(String name) {
+    return section(name).flatMap(this::contents).map(held -> CodeBytes.of(held.copy()));
   }
 
   private Optional<Long> fileOffset(long address) {

@@ -121,22 +121,7 @@ public final class Relocations {
     if (image.dynamic(DT_RELR).isEmpty()) {
       return;
     }
-    ElfBytes table = table(DT_RELR, DT_RELRSZ);
-    long next = 0;
-    for (long at = 0; at + 8 <= table.size(); at += 8) {
-      long word = table.u64(at);
-      if ((word & 1) == 0) {
-        addInPlace(word);
-        next = word + 8;
-      } else {
-        for (int bit = 1; bit < 64; bit++) {
-          if ((word >>> bit & 1) != 0) {
-            addInPlace(next + 8L * (bit - 1));
-          }
-        }
-        next += 8 * 63;
-      }
-    }
+    DynamicSection.forEachRelative(table(DT_RELR, DT_RELRSZ), this::addInPlace);
   }
 
   /** A pointer whose addend stands where it will be written. */

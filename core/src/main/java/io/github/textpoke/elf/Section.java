@@ -18,6 +18,7 @@ record Section(
   static final long NOBITS = 8;
   static final long DYNSYM = 11;
   static final long GNU_VERDEF = 0x6fff_fffdL;
+  static final long GNU_VERNEED = 0x6fff_fffeL;
   static final long GNU_VERSYM = 0x6fff_ffffL;
 
   /** Whether it holds code that is loaded. */

@@ -18,6 +18,7 @@ import java.util.Optional;
 final class SymbolTable {
   private static final int ENTRY_SIZE = 24;
   private static final int FIRST_RESERVED_SECTION = 0xff00;
+  private static final int ABSOLUTE_SECTION = 0xfff1;
   private static final int EXTENDED_SECTION = 0xffff;
 
   // Made once: kindOf and bindingOf run for every symbol of a table.
@@ -128,6 +129,44 @@ final class SymbolTable {
         kindOf(index).orElseThrow(),
         bindingOf(index).orElseThrow(),
         kind);
+  }
+
+  /** The symbol with that index of {@code .dynsym}, whatever it is. */
+  DynamicSymbol dynamicSymbol(int index) {
+    int section = (int) (words[3 * index] >>> 48);
+    String version = versions.map(v -> v.version(index)).orElse("");
+    return new DynamicSymbol(
+        names.string(nameOffset(index)),
+        version.isEmpty() ? versions.map(v -> v.neededVersion(index)).orElse("") : version,
+        versions.filter(v -> !v.isDefault(index)).isPresent(),
+        switch (section) {
+          case 0 -> DynamicSymbol.Place.UNDEFINED;
+          case ABSOLUTE_SECTION -> DynamicSymbol.Place.ABSOLUTE;
+          default -> DynamicSymbol.Place.HERE;
+        },
+        address(index),
+        size(index),
+        switch ((int) (words[3 * index] >>> 32) & 15) {
+          case 0 -> DynamicSymbol.Kind.UNTYPED;
+          // STT_COMMON is data.
+          case 1, 5 -> DynamicSymbol.Kind.OBJECT;
+          case 2 -> DynamicSymbol.Kind.FUNCTION;
+          case 6 -> DynamicSymbol.Kind.THREAD_LOCAL;
+          case 10 -> DynamicSymbol.Kind.IFUNC;
+          default -> DynamicSymbol.Kind.OTHER;
+        },
+        switch ((int) (words[3 * index] >>> 36) & 15) {
+          case 0 -> DynamicSymbol.Binding.LOCAL;
+          case 1 -> DynamicSymbol.Binding.GLOBAL;
+          case 2 -> DynamicSymbol.Binding.WEAK;
+          case 10 -> DynamicSymbol.Binding.UNIQUE;
+          default -> DynamicSymbol.Binding.OTHER;
+        },
+        // STV_DEFAULT is 0, STV_PROTECTED 3.
+        switch ((int) (words[3 * index] >>> 40) & 3) {
+          case 0, 3 -> true;
+          default -> false;
+        });
   }
 
   private long nameOffset(int index) {

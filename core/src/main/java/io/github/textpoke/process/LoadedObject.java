@@ -3,9 +3,11 @@ package io.github.textpoke.process;
 import com.google.common.collect.ImmutableList;
 import io.github.textpoke.elf.EhFrame;
 import io.github.textpoke.elf.ElfImage;
+import io.github.textpoke.elf.Segment;
 import io.github.textpoke.elf.Symbol;
 import io.github.textpoke.elf.Symbol.Kind;
 import io.github.textpoke.elf.Symbols;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -63,6 +65,17 @@ final class LoadedObject {
       frames = known;
     }
     return known;
+  }
+
+  /** Bytes at an absolute address. */
+  record Range(long address, long size) {}
+
+  /** Where its dynamic section stands; empty where it has none. */
+  Optional<Range> dynamicSegment() {
+    return image.segments().stream()
+        .filter(Segment::isDynamic)
+        .findFirst()
+        .map(segment -> new Range(segment.address() + bias, segment.memorySize()));
   }
 
   /** Code of that name, in the order that sympos counts. */

@@ -100,6 +100,41 @@ final class LoadedObjects {
     return instance(mapping).map(this::object);
   }
 
+  /**
+   * The program that runs.
+   *
+   * @throws BadObjectException if it can't be read, or its file is not what is mapped
+   */
+  LoadedObject executable() {
+    for (Mapping mapping : mappings()) {
+      if (files.isExecutable(mapping)) {
+        Optional<LoadedObject> found = read(mapping);
+        if (found.isPresent()) {
+          return found.get();
+        }
+      }
+    }
+    throw new BadObjectException("the executable", "none of its code is mapped");
+  }
+
+  /**
+   * The object of the same file as {@code data}, with that load bias; empty where none of its code
+   * is mapped.
+   *
+   * @throws BadObjectException if it can't be read, or its file is not what is mapped
+   */
+  Optional<LoadedObject> readAt(Mapping data, long bias) {
+    for (Mapping mapping : mappings()) {
+      if (mapping.isOfSameFile(data)) {
+        Optional<Instance> instance = instance(mapping);
+        if (instance.isPresent() && instance.get().bias() == bias) {
+          return instance.map(this::object);
+        }
+      }
+    }
+    return Optional.empty();
+  }
+
   private LoadedObject object(Instance instance) {
     LoadedObject known = objects.get(instance);
     if (known == null) {

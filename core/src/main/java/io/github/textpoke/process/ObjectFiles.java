@@ -66,7 +66,8 @@ final class ObjectFiles {
     return paths;
   }
 
-  private boolean isExecutable(Mapping mapping) {
+  /** Whether {@code mapping} is of the program that runs. */
+  boolean isExecutable(Mapping mapping) {
     try {
       String target = Files.readSymbolicLink(ProcText.path(pid, "exe")).toString();
       return target.equals(mapping.path()) || target.equals(mapping.path() + " (deleted)");

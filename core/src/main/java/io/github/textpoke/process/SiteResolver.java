@@ -8,15 +8,13 @@ import io.github.textpoke.PatchException.NoSuchSymbolException;
 import io.github.textpoke.PatchException.PlanRefusedException;
 import io.github.textpoke.PatchException.UnwritableMappingException;
 import io.github.textpoke.decode.CodeRegion;
-import io.github.textpoke.elf.Relocations;
 import io.github.textpoke.elf.Segment;
 import io.github.textpoke.elf.Symbol;
+import io.github.textpoke.elf.SymbolScope;
 import io.github.textpoke.process.RegionReader.Function;
 import io.github.textpoke.process.SiteName.Address;
 import io.github.textpoke.process.SiteName.InFunction;
 import io.github.textpoke.process.SymbolLookup.Candidate;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
@@ -93,23 +91,17 @@ public final class SiteResolver {
     return new ResolvedSite(name, address, codeAt(address));
   }
 
-  /**
-   * What the loader has chosen for an IFUNC, where its object keeps that for its own use: the
-   * resolver depends on the processor alone, so others were given the same.
-   */
   private long implementation(Candidate ifunc) {
-    for (long place : Relocations.resolvedBy(ifunc.object().image(), ifunc.symbol().address())) {
-      long chosen =
-          ByteBuffer.wrap(memory.read(place + ifunc.object().bias(), Long.BYTES).toByteArray())
-              .order(ByteOrder.LITTLE_ENDIAN)
-              .getLong();
-      long linked = chosen - ifunc.object().bias();
-      // Before the loader has come to it, it holds the resolver's own address or a link-time one.
-      if (linked != ifunc.symbol().address() && ifunc.object().image().isExecutable(linked)) {
-        return chosen;
-      }
-    }
-    throw SymbolLookup.ifunc(ifunc);
+    return Implementations.chosen(ifunc.object(), ifunc.symbol().address(), memory)
+        .orElseThrow(() -> SymbolLookup.ifunc(ifunc));
+  }
+
+  /**
+   * The symbols that an object which is linked for this process is bound to, data too. It shares
+   * what this has read, so it is no more thread-safe.
+   */
+  public SymbolScope scope() {
+    return new ProcessScope(map, memory, objects);
   }
 
   /**

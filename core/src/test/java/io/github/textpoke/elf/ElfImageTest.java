@@ -41,7 +41,8 @@ final class ElfImageTest {
                   expected.p_offset,
                   expected.p_vaddr,
                   expected.p_filesz,
-                  expected.p_memsz));
+                  expected.p_memsz,
+                  expected.p_align));
     }
     assertThat(image.entry()).isEqualTo(oracle.e_entry);
   }
