@@ -49,6 +49,8 @@ compile zoo -ldl
 compile ptrace_probe
 compile contained
 compile profiled -fno-omit-frame-pointer
+# Its stacks are guarded: a thread must have the guard of the program.
+compile called -fstack-protector-all
 
 # Needs no 32-bit libc, only an assembler and a linker.
 if [ ! i386.S -ot "$out/i386" ] || [ ! -x "$out/i386" ]; then

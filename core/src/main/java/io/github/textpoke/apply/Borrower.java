@@ -27,17 +27,6 @@ import org.jspecify.annotations.Nullable;
  * one in a call that restarts, so that the program notices nothing.
  */
 final class Borrower {
-  private static final long CLONE_VM = 0x100;
-  private static final long CLONE_FS = 0x200;
-  private static final long CLONE_FILES = 0x400;
-  private static final long CLONE_SIGHAND = 0x800;
-  private static final long CLONE_THREAD = 0x10000;
-  private static final long CLONE_SYSVSEM = 0x40000;
-
-  /** Shares everything, the table of files too: a copy would hold sockets open. */
-  static final long CLONE_FLAGS =
-      CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
-
   private static final long LOOK_AGAIN_NANOS = 200_000;
   private static final int RSEQ_CS_OFFSET = 8;
   private static final int RSEQ_CS_SIZE = 32;
@@ -53,6 +42,9 @@ final class Borrower {
   private final Registers injected = new Registers();
 
   private final Candidates candidates = new Candidates();
+
+  /** A thread of ours, and how system calls are run in it. */
+  private record Born(int tid, Injection injection) {}
 
   /**
    * @param needed the calls that helper, and poker, will make
@@ -70,6 +62,22 @@ final class Borrower {
    * @param patience how long to wait for a thread that may be borrowed
    */
   Helper start(ToLongFunction<ProcMem> gadget, Duration patience) {
+    return helper(start(this::traced, tid -> true, gadget, patience, Clone.OF_HELPER));
+  }
+
+  /**
+   * Clones a thread through one of the threads that are traced. It is stopped before its first
+   * instruction, blocks all signals but SIGTRAP, and nobody else waits for it.
+   *
+   * @param syscall address of a {@code syscall} instruction
+   * @param patience how long to wait for a thread that may be borrowed
+   * @return its id
+   */
+  int clone(long syscall, Duration patience, Clone arguments) {
+    return start(this::traced, tid -> true, memory -> syscall, patience, arguments).tid();
+  }
+
+  private int[] traced() {
     int[] traced = new int[tracer.tracees.size()];
     int count = 0;
     for (int i = 0; i < traced.length; i++) {
@@ -77,8 +85,7 @@ final class Borrower {
         traced[count++] = tracer.tracees.tid(i);
       }
     }
-    int[] threads = Arrays.copyOf(traced, count);
-    return start(() -> threads, tid -> true, gadget, patience);
+    return Arrays.copyOf(traced, count);
   }
 
   /**
@@ -88,14 +95,25 @@ final class Borrower {
    * @param patience how long to wait for a thread that may be borrowed
    */
   Helper start(Seizer seizer, ToLongFunction<ProcMem> gadget, Duration patience) {
-    return start(() -> ProcStatus.threads(tracer.pid()), seizer::seizeThread, gadget, patience);
+    return helper(
+        start(
+            () -> ProcStatus.threads(tracer.pid()),
+            seizer::seizeThread,
+            gadget,
+            patience,
+            Clone.OF_HELPER));
   }
 
-  private Helper start(
+  private Helper helper(Born born) {
+    return new Helper(tracer, born.tid(), born.injection(), mayMap);
+  }
+
+  private Born start(
       Supplier<int[]> threadsNow,
       IntPredicate seize,
       ToLongFunction<ProcMem> gadget,
-      Duration patience) {
+      Duration patience,
+      Clone arguments) {
     long deadline = System.nanoTime() + patience.toNanos();
     for (; ; ) {
       tracer.handlePending();
@@ -106,9 +124,9 @@ final class Borrower {
         if (tracer.tracees.contains(tid) || seize.test(tid)) {
           // Found when the thread is seized: from then on an execve is reported.
           Injection injection = new Injection(tracer, gadget.applyAsLong(tracer.memory()));
-          Helper helper = borrow(tid, injection);
-          if (helper != null) {
-            return helper;
+          Born born = borrow(tid, injection, arguments);
+          if (born != null) {
+            return born;
           }
         }
         candidates.markUnfit(tid);
@@ -122,8 +140,8 @@ final class Borrower {
     }
   }
 
-  /** Stops {@code tid} and clones the helper on it; null where it must be left alone after all. */
-  private @Nullable Helper borrow(int tid, Injection injection) {
+  /** Stops {@code tid} and clones on it; null where it must be left alone after all. */
+  private @Nullable Born borrow(int tid, Injection injection, Clone arguments) {
     if (ptrace.interrupt(tid) < 0) {
       tracer.tracees.remove(tid);
       return null;
@@ -160,7 +178,7 @@ final class Borrower {
     long result;
     do {
       injected.copyFrom(original);
-      injected.setSystemCall(injection.instruction(), Kernel.SYS_CLONE, CLONE_FLAGS, 0, 0, 0, 0, 0);
+      arguments.set(injected, injection.instruction());
       result = injection.run(tid, injected);
       // A stop that is on its way makes the kernel put a clone off (kernel/fork.c, copy_process).
     } while (result == -Errno.ERESTARTNOINTR);
@@ -170,7 +188,9 @@ final class Borrower {
     injection.sendAgain(tid);
     // Run from stop to stop, it is past where the kernel would restart the call that it was in.
     giveBack(tid, groupStopped || injection.groupStopped() || tracer.sigtrap().isIgnored());
-    tracer.setHelper(born);
+    if (arguments.equals(Clone.OF_HELPER)) {
+      tracer.setHelper(born);
+    }
     boolean stopped = tracer.releaseDeferred(born);
     if (born == 0) {
       throw cloneFailed(result);
@@ -178,7 +198,7 @@ final class Borrower {
     if (!stopped) {
       tracer.awaitStop(born);
     }
-    return new Helper(tracer, born, injection, mayMap);
+    return new Born(born, injection);
   }
 
   private void giveBack(int tid, boolean byAStop) {
@@ -196,7 +216,7 @@ final class Borrower {
           "allow clone and membarrier in its seccomp filter");
     }
     return new SystemCallException(
-        "clone of a helper thread in process " + tracer.pid(), (int) -result, Outcome.UNTOUCHED);
+        "clone of a thread of ours in process " + tracer.pid(), (int) -result, Outcome.UNTOUCHED);
   }
 
   /**

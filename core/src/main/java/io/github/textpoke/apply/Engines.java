@@ -8,6 +8,8 @@ import io.github.textpoke.apply.AttachOptions.EngineChoice;
 import io.github.textpoke.apply.internal.PokerProgram;
 import io.github.textpoke.ledger.Extent;
 import io.github.textpoke.process.MemoryMap;
+import io.github.textpoke.process.MemoryReader;
+import java.time.Duration;
 import java.util.ServiceLoader;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
@@ -22,7 +24,7 @@ import org.jspecify.annotations.Nullable;
  * displacing ones are, goes to the stepwise engine, the next one to the poker again. One of the two
  * has the target's threads at a time.
  */
-final class Engines implements Engine {
+final class Engines implements ObjectEngine {
   /** No event tells that another patcher has let go. */
   private static final long LOOK_NANOS = 500_000;
 
@@ -197,8 +199,21 @@ final class Engines implements Engine {
     return withStepwise(stay -> stay.change(what));
   }
 
-  /** As {@link StepwiseStay#unmap}; the poker has to let go for it. */
-  void unmap(long address, long size) {
+  /** Calls a function of the target; the poker has to let go for it. */
+  CallOutcome call(
+      MemoryReader reader, long function, long first, long second, Duration timeout) {
+    PokerProgram program = PROGRAM;
+    if (program == null) {
+      throw new UnsupportedTargetException(
+          "no code for this instruction set is on the class path", "add textpoke-x86 to it");
+    }
+    FunctionCall call = new FunctionCall(pid, reader, program.caller());
+    return withStepwise(stay -> call.run(stay, function, first, second, timeout));
+  }
+
+  /** Unmaps memory of ours; the poker has to let go for it. */
+  @Override
+  public void unmap(long address, long size) {
     withStepwise(
         stay -> {
           stay.unmap(address, size);

@@ -56,6 +56,11 @@ final class Helper {
     return tid;
   }
 
+  /** The address of the {@code syscall} instruction that it uses. */
+  long instruction() {
+    return syscall;
+  }
+
   /** Whether it may map files of ours: a seccomp filter may forbid it. */
   boolean mayMap() {
     return mayMap;
@@ -136,7 +141,7 @@ final class Helper {
   /**
    * A signal that somebody has sent to the process and that can't be blocked: it goes on its way.
    */
-  private static int sentSignal(int status) {
+  static int sentSignal(int status) {
     return Ptrace.isSignalDelivery(status) && Ptrace.stopSignal(status) != Ptrace.SIGTRAP
         ? Ptrace.stopSignal(status)
         : 0;

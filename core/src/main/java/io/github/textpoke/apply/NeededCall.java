@@ -20,7 +20,7 @@ record NeededCall(String name, int number, boolean forSigtrap, ImmutableList<Lon
   /** What the stepwise engine's helper calls. */
   static final ImmutableList<NeededCall> STEPWISE =
       ImmutableList.of(
-          of("clone", Kernel.SYS_CLONE, Borrower.CLONE_FLAGS),
+          of("clone", Kernel.SYS_CLONE, Clone.SHARES_ALL),
           of("membarrier", Kernel.SYS_MEMBARRIER, Helper.MEMBARRIER_SYNC_CORE),
           of("membarrier", Kernel.SYS_MEMBARRIER, Helper.MEMBARRIER_REGISTER_SYNC_CORE),
           of("exit", Kernel.SYS_EXIT),
@@ -39,6 +39,11 @@ record NeededCall(String name, int number, boolean forSigtrap, ImmutableList<Lon
           of("getpid", Kernel.SYS_GETPID),
           of("memfd_create", Kernel.SYS_MEMFD_CREATE),
           of("close_range", Kernel.SYS_CLOSE_RANGE));
+
+  /** What it takes to call a function on a thread of ours; what that calls is its own. */
+  static final ImmutableList<NeededCall> CALLING =
+      ImmutableList.of(
+          of("clone", Kernel.SYS_CLONE, Clone.OF_THREAD), of("exit", Kernel.SYS_EXIT));
 
   private static NeededCall of(String name, int number, long... first) {
     return new NeededCall(name, number, false, boxed(first));

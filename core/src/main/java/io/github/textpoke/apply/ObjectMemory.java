@@ -30,7 +30,7 @@ public final class ObjectMemory {
 
   /** What a part of ours is called whose life the ledger or an engine rules. */
   private static final Pattern RESERVED =
-      Pattern.compile("(out-of-line|ledger|code|session|data)(-.*)?");
+      Pattern.compile("(out-of-line|ledger|code|session|data|call)(-.*)?");
 
   private final TargetProcess process;
 
@@ -76,7 +76,7 @@ public final class ObjectMemory {
     return process.execute(engine -> engine.exclusively(() -> map(engine, name, segments)));
   }
 
-  static boolean map(Engines engine, String name, ImmutableList<ObjectSegment> segments) {
+  static boolean map(ObjectEngine engine, String name, ImmutableList<ObjectSegment> segments) {
     Builder<ObjectSegment> mapped = ImmutableList.builder();
     boolean isWhole = false;
     try {
@@ -138,7 +138,7 @@ public final class ObjectMemory {
                 }));
   }
 
-  static void unmap(int pid, Engines engine, String name, long start, long end) {
+  static void unmap(int pid, ObjectEngine engine, String name, long start, long end) {
     ImmutableList<Mapping> inside =
         MemoryMap.read(pid).mappings().stream()
             .filter(mapping -> mapping.start() < end && mapping.end() > start)

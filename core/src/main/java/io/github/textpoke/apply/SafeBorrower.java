@@ -100,7 +100,7 @@ final class SafeBorrower {
     NativeBytes memory = new NativeBytes(BorrowLayout.SIZE);
     memory.putLong(BorrowLayout.PID, pid);
     memory.putLong(BorrowLayout.GADGET, gadget);
-    memory.putLong(BorrowLayout.CLONE_FLAGS, Borrower.CLONE_FLAGS);
+    memory.putLong(BorrowLayout.CLONE_FLAGS, Clone.SHARES_ALL);
     memory.putLong(BorrowLayout.CODE, knownCode);
     memory.putLong(BorrowLayout.CODE_BYTES, code.address(0));
     memory.putLong(BorrowLayout.CODE_BYTES + Long.BYTES, code.size());

@@ -51,6 +51,7 @@ final class StepwiseEngine {
   private final ProcMem memory;
   private final Interference interference;
   private final BooleanSupplier leaving;
+  private final Duration patience;
 
   private NativeBytes found = new NativeBytes(4096);
 
@@ -83,6 +84,7 @@ final class StepwiseEngine {
     this.helper = helper;
     this.interference = interference;
     this.leaving = leaving;
+    this.patience = patience;
     this.memory = tracer.memory();
   }
 
@@ -250,6 +252,17 @@ final class StepwiseEngine {
     if (result != 0) {
       throw new SystemCallException("munmap in the target", (int) -result, Outcome.UNTOUCHED);
     }
+  }
+
+  /** As {@link StepwiseStay#call}. */
+  CallOutcome call(Clone clone, long code, long at, Duration timeout) {
+    tracer.handlePending();
+    tracer.checkAlive();
+    seizer.seizeStragglers();
+    Borrower borrower = new Borrower(tracer, NeededCall.CALLING);
+    int tid = borrower.clone(helper.instruction(), patience, clone);
+    return new CalledThread(tracer, helper, this::settle)
+        .run(tid, code, clone.stack(), at, timeout, patience);
   }
 
   /** As {@link Engine#fill}. */

@@ -3,6 +3,7 @@ package io.github.textpoke.apply;
 import com.google.common.collect.ImmutableList;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.ledger.Extent;
+import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -16,7 +17,7 @@ import org.jspecify.annotations.Nullable;
 /**
  * The stepwise engine, on its tracer's thread: begins a stay where there is none, and hands over.
  */
-final class StepwiseStay implements Engine {
+final class StepwiseStay implements ObjectEngine {
   private static final long LOOK_AFTER_MILLIS = 100;
   private static final long BREATH_NANOS = 50_000;
 
@@ -93,12 +94,17 @@ final class StepwiseStay implements Engine {
   }
 
   /**
-   * Unmaps memory of ours.
+   * Clones a thread of ours, and runs it until its function has returned.
    *
-   * @param address absolute, of a page
-   * @param size bytes, whole pages
+   * @param code absolute address of the code that calls
+   * @param memory absolute address of what it finds
    */
-  void unmap(long address, long size) {
+  CallOutcome call(Clone clone, long code, long memory, Duration timeout) {
+    return execute(engine -> engine.call(clone, code, memory, timeout));
+  }
+
+  @Override
+  public void unmap(long address, long size) {
     execute(
         engine -> {
           engine.unmap(address, size);

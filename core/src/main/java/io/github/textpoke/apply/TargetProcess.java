@@ -7,6 +7,7 @@ import io.github.textpoke.PatchException.Outcome;
 import io.github.textpoke.PatchException.TargetExecedException;
 import io.github.textpoke.PatchException.TargetGoneException;
 import io.github.textpoke.PatchException.UnsupportedPlatformException;
+import io.github.textpoke.PatchException.UnsupportedTargetException;
 import io.github.textpoke.PatchException.UnwritableMappingException;
 import io.github.textpoke.PatchException.WrongStateException;
 import io.github.textpoke.Site;
@@ -471,6 +472,41 @@ public final class TargetProcess implements AutoCloseable {
   /** Memory in the process for whole objects of ours. */
   public ObjectMemory objectMemory() {
     return new ObjectMemory(this);
+  }
+
+  /**
+   * Calls a function of the process on a thread of ours, and waits until it has returned. The
+   * thread has a stack of 256 KiB and thread-local variables of its own, so the function may use
+   * the C library as in any thread of the program: errno, malloc, stdio, locks; it may open files,
+   * fork, and start threads. It runs beside the program's threads, none of which is stopped but one
+   * that is borrowed for microseconds to clone it; nobody else patches the process meanwhile.
+   *
+   * <ol>
+   *   <li>It blocks all signals but those that it raises itself, and so do threads that it starts.
+   *       One that it raises ends it before the program sees it, even if the program has a handler;
+   *       one that a thread which it has started raises is the program's.
+   *   <li>A child that it forks goes on in the function, and ends when that returns.
+   *   <li>If it ends the process, or has it run another program, that is so.
+   *   <li>If this JVM is killed, the thread goes on and ends when the function returns. Only its
+   *       memory stays. A signal that it raises from then on is the program's.
+   *   <li>glibc keeps what it has allocated for such a thread: some KiB of its heap for each call.
+   *   <li>While it runs, a change of user that another thread makes (setuid) is not made for it.
+   * </ol>
+   *
+   * @param function absolute address
+   * @param first its first argument
+   * @param second its second argument; a function that takes fewer does not mind
+   * @param timeout how long it may run
+   * @return what became of it
+   * @throws UnsupportedTargetException if it is not known how to make a thread of the process's: it
+   *     is linked statically, its C library is not glibc 2.34 or later, or it has one thread; the
+   *     message says which. Nothing has run
+   * @throws TargetGoneException if the process has ended meanwhile, by the function or otherwise
+   * @throws TargetExecedException if it runs another program now, by the function or otherwise
+   * @throws PatchException of another type that names the cause
+   */
+  public CallOutcome call(long function, long first, long second, Duration timeout) {
+    return execute(engine -> engine.call(reader, function, first, second, timeout));
   }
 
   /**

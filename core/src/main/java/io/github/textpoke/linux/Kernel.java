@@ -46,6 +46,7 @@ public final class Kernel {
   /** futex(2). */
   public static final int SYS_FUTEX = 202;
 
+  private static final int SYS_GET_ROBUST_LIST = 274;
   private static final int SYS_SCHED_SETSCHEDULER = 144;
   private static final int SYS_SCHED_SETAFFINITY = 203;
   private static final int SYS_GETCPU = 309;
@@ -104,6 +105,18 @@ public final class Kernel {
   /** 0 where both share one memory, 1 to 3 where not, or the negated errno. */
   public static long compareMemory(int a, int b) {
     return call(SYS_KCMP, a, b, KCMP_VM, 0, 0);
+  }
+
+  /**
+   * Where a thread's list of robust mutexes begins, an address in its process; or the negated
+   * errno.
+   *
+   * @param scratch at least 16 bytes
+   */
+  public static long robustList(int tid, NativeBytes scratch) {
+    long result =
+        call(SYS_GET_ROBUST_LIST, tid, scratch.address(0), scratch.address(Long.BYTES), 0, 0);
+    return result < 0 ? result : scratch.getLong(0);
   }
 
   /**

@@ -19,6 +19,12 @@ public interface PokerProgram {
    */
   CodeBytes borrower();
 
-  /** The numbers of all system calls in it. */
+  /**
+   * The code that a thread of ours runs to call one function of the target, and that ends the
+   * thread then: {@link CallLayout} says what it finds where. It needs no tracer.
+   */
+  CodeBytes caller();
+
+  /** The numbers of all system calls in {@link #code}. */
   ImmutableSortedSet<Integer> systemCalls();
 }

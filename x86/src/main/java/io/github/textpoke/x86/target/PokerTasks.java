@@ -55,6 +55,12 @@ public final class PokerTasks implements PokerProgram {
     return CodeBytes.copyOf(bytes, 0, bytes.length);
   }
 
+  @Override
+  public CodeBytes caller() {
+    byte[] bytes = CallerTask.emit(new Assembler());
+    return CodeBytes.copyOf(bytes, 0, bytes.length);
+  }
+
   /** What stands where, for who reads the listing. */
   ImmutableMap<Integer, String> notes() {
     return assembler.notes();

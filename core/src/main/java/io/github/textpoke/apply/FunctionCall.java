@@ -1,0 +1,139 @@
+package io.github.textpoke.apply;
+
+import com.google.common.collect.ImmutableList;
+import io.github.textpoke.CodeBytes;
+import io.github.textpoke.PatchException;
+import io.github.textpoke.PatchException.NoRoomException;
+import io.github.textpoke.PatchException.Outcome;
+import io.github.textpoke.PatchException.UnsupportedTargetException;
+import io.github.textpoke.PatchException.UnwritableMappingException;
+import io.github.textpoke.apply.CallOutcome.Returned;
+import io.github.textpoke.apply.ObjectSegment.Access;
+import io.github.textpoke.apply.internal.CallLayout;
+import io.github.textpoke.process.GlibcThread;
+import io.github.textpoke.process.Mapping;
+import io.github.textpoke.process.MemoryMap;
+import io.github.textpoke.process.MemoryReader;
+import io.github.textpoke.process.NearHole;
+import io.github.textpoke.process.ProcStatus;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.time.Duration;
+
+/**
+ * Calls one function of a target on a thread of ours, with a stack and thread-local variables of
+ * its own. It lies, in this order: the code that calls, what that finds, a guard, the stack, the
+ * thread. Assumes that nobody else patches the target meanwhile.
+ *
+ * <p>The code that calls ends the thread by itself, so nothing is left to do if this JVM is killed.
+ */
+final class FunctionCall {
+  /** The mappings' name. */
+  static final String NAME = "call";
+
+  private static final int PAGE = 4096;
+  private static final int STACK = 256 << 10;
+
+  /** Where each part begins. */
+  private static final int MEMORY_AT = PAGE;
+
+  private static final int GUARD_AT = 2 * PAGE;
+  private static final int STACK_AT = 3 * PAGE;
+  private static final int THREAD_AT = STACK_AT + STACK;
+
+  /** How often a hole that was taken meanwhile is followed by another. */
+  private static final int TRIES = 16;
+
+  private final int pid;
+  private final MemoryReader reader;
+  private final CodeBytes code;
+
+  /**
+   * @param code of {@link io.github.textpoke.apply.internal.PokerProgram#caller}
+   */
+  FunctionCall(int pid, MemoryReader reader, CodeBytes code) {
+    this.pid = pid;
+    this.reader = reader;
+    this.code = code;
+  }
+
+  CallOutcome run(StepwiseStay engine, long function, long first, long second, Duration timeout) {
+    MemoryMap map = MemoryMap.read(pid);
+    check(map, function);
+    GlibcThread thread = GlibcThread.read(pid, map, reader);
+    long base = place(engine, map, function, thread, memory(thread, function, first, second));
+    long size = THREAD_AT + (long) thread.size();
+    Clone clone =
+        new Clone(
+            Clone.OF_THREAD,
+            base + THREAD_AT,
+            thread.tid(base + THREAD_AT),
+            thread.pointer(base + THREAD_AT));
+    CallOutcome outcome;
+    try {
+      outcome = engine.call(clone, base, base + MEMORY_AT, timeout);
+    } catch (PatchException failure) {
+      if (failure.outcome() == Outcome.UNTOUCHED) {
+        ObjectMemory.unmap(pid, engine, NAME, base, base + size);
+      }
+      throw failure;
+    }
+    if (outcome instanceof Returned) {
+      ObjectMemory.unmap(pid, engine, NAME, base, base + size);
+    }
+    return outcome;
+  }
+
+  private void check(MemoryMap map, long function) {
+    if (map.at(function).filter(Mapping::executable).isEmpty()) {
+      throw new UnwritableMappingException(
+          function, "no function is there: it is not mapped executable", Outcome.UNTOUCHED);
+    }
+    if (ProcStatus.hasShadowStacks(pid)) {
+      throw new UnsupportedTargetException(
+          "no thread of ours can call functions of process " + pid + ": it has shadow stacks",
+          "start it with GLIBC_TUNABLES=glibc.cpu.x86_shstk=off");
+    }
+  }
+
+  private CodeBytes memory(GlibcThread thread, long function, long first, long second) {
+    ByteBuffer bytes = ByteBuffer.allocate(PAGE).order(ByteOrder.LITTLE_ENDIAN);
+    bytes.putLong(CallLayout.BEGINNING, thread.beginning());
+    bytes.putLong(CallLayout.FUNCTION, function);
+    bytes.putLong(CallLayout.FIRST, first);
+    bytes.putLong(CallLayout.SECOND, second);
+    bytes.putLong(CallLayout.END, thread.end());
+    bytes.putInt(CallLayout.MXCSR, CallLayout.MXCSR_AT_START);
+    return CodeBytes.copyOf(bytes);
+  }
+
+  private long place(
+      StepwiseStay engine, MemoryMap first, long function, GlibcThread thread, CodeBytes memory) {
+    MemoryMap map = first;
+    long size = THREAD_AT + (long) thread.size();
+    for (int i = 0; i < TRIES; i++) {
+      long base =
+          NearHole.find(map, function, function, size)
+              .orElseThrow(
+                  () ->
+                      new NoRoomException(
+                          function, "no hole of %d bytes is free within 2 GiB".formatted(size)));
+      ImmutableList<ObjectSegment> segments =
+          ImmutableList.of(
+              new ObjectSegment(base, PAGE, Access.READ_EXECUTE, code),
+              new ObjectSegment(base + MEMORY_AT, PAGE, Access.READ_WRITE, memory),
+              new ObjectSegment(base + GUARD_AT, PAGE, Access.NONE, CodeBytes.EMPTY),
+              new ObjectSegment(base + STACK_AT, STACK, Access.READ_WRITE, CodeBytes.EMPTY),
+              new ObjectSegment(
+                  base + THREAD_AT,
+                  thread.size(),
+                  Access.READ_WRITE,
+                  thread.bytes(base + THREAD_AT)));
+      if (ObjectMemory.map(engine, NAME, segments)) {
+        return base;
+      }
+      map = MemoryMap.read(pid);
+    }
+    throw new NoRoomException(function, "each hole was taken by the program meanwhile");
+  }
+}
