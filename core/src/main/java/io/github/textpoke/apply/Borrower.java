@@ -7,7 +7,6 @@ import io.github.textpoke.PatchException.Outcome;
 import io.github.textpoke.PatchException.SeccompException;
 import io.github.textpoke.PatchException.SystemCallException;
 import io.github.textpoke.linux.Errno;
-import io.github.textpoke.linux.Kernel;
 import io.github.textpoke.linux.ProcMem;
 import io.github.textpoke.linux.Ptrace;
 import io.github.textpoke.linux.Registers;

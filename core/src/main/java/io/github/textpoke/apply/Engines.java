@@ -10,6 +10,7 @@ import io.github.textpoke.ledger.Extent;
 import io.github.textpoke.process.MemoryMap;
 import io.github.textpoke.process.MemoryReader;
 import java.time.Duration;
+import java.util.Optional;
 import java.util.ServiceLoader;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
@@ -194,14 +195,18 @@ final class Engines implements ObjectEngine {
     return withStepwise(stay -> stay.unused(extents));
   }
 
+  /** As {@link StepwiseStay#reference}; the poker has to let go for it. */
+  Optional<CodeReference> reference(ImmutableList<Extent> extents) {
+    return withStepwise(stay -> stay.reference(extents));
+  }
+
   /** As {@link StepwiseStay#change}; the poker has to let go for it. */
   SwitchReport change(TurnSwitch what) {
     return withStepwise(stay -> stay.change(what));
   }
 
   /** Calls a function of the target; the poker has to let go for it. */
-  CallOutcome call(
-      MemoryReader reader, long function, long first, long second, Duration timeout) {
+  CallOutcome call(MemoryReader reader, long function, long first, long second, Duration timeout) {
     PokerProgram program = PROGRAM;
     if (program == null) {
       throw new UnsupportedTargetException(

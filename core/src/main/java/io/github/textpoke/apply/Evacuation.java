@@ -1,8 +1,10 @@
 package io.github.textpoke.apply;
 
+import com.google.common.collect.ImmutableList;
 import io.github.textpoke.PatchException;
 import io.github.textpoke.PatchException.EvacuationTimeoutException;
 import io.github.textpoke.PatchException.Outcome;
+import io.github.textpoke.ledger.Extent;
 import java.time.Duration;
 import java.util.function.Function;
 import java.util.function.LongPredicate;
@@ -72,6 +74,38 @@ final class Evacuation {
     } finally {
       end();
     }
+  }
+
+  /**
+   * Looks for what refers to memory of ours: threads, words on their stacks, and words in private
+   * memory that the program may write, as pointers to functions are.
+   *
+   * @return null where nothing does
+   * @throws PatchException if the target has ended or runs another program
+   */
+  @Nullable CodeReference reference(ImmutableList<Extent> extents) {
+    ExtentWatch watch = new ExtentWatch(extents);
+    long[] stacks;
+    try {
+      if (!run(watch, address -> false)) {
+        return new CodeReference(0, 0);
+      }
+      stacks = evacuees.seenStacks();
+    } finally {
+      end();
+    }
+    for (Extent extent : extents) {
+      if (!watch.unseen().contains(extent)) {
+        return new CodeReference(extent.start(), 0);
+      }
+    }
+    Addresses inside =
+        address -> extents.stream().anyMatch(extent -> extent.contains(address)) ? 1 : 0;
+    long deadline = System.nanoTime() + patience.toNanos();
+    return contexts.isFree(
+            tracer.memory(), tracer.pid(), inside, stacks, deadline, tracer::handlePending)
+        ? null
+        : new CodeReference(contexts.boundary(), contexts.at());
   }
 
   /** No thread is inside any more; a fiber may be that no thread runs. */

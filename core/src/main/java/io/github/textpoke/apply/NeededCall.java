@@ -42,8 +42,7 @@ record NeededCall(String name, int number, boolean forSigtrap, ImmutableList<Lon
 
   /** What it takes to call a function on a thread of ours; what that calls is its own. */
   static final ImmutableList<NeededCall> CALLING =
-      ImmutableList.of(
-          of("clone", Kernel.SYS_CLONE, Clone.OF_THREAD), of("exit", Kernel.SYS_EXIT));
+      ImmutableList.of(of("clone", Kernel.SYS_CLONE, Clone.OF_THREAD), of("exit", Kernel.SYS_EXIT));
 
   private static NeededCall of(String name, int number, long... first) {
     return new NeededCall(name, number, false, boxed(first));

@@ -102,6 +102,30 @@ public final class ObjectMemory {
   }
 
   /**
+   * Reads memory of the target; nothing is traced for it.
+   *
+   * @param address absolute
+   * @param length bytes
+   * @throws UnwritableMappingException if not all of it is mapped
+   */
+  public CodeBytes read(long address, int length) {
+    return process.read(address, length);
+  }
+
+  /**
+   * The mappings that are called so, by address.
+   *
+   * @param name a regular expression for the name that was given to {@link #map}
+   */
+  public ImmutableList<Mapping> mapped(Pattern name) {
+    return MemoryMap.read(process.pid()).mappings().stream()
+        .filter(mapping -> mapping.deleted() && !mapping.shared())
+        .filter(mapping -> mapping.path().startsWith(IN_MAPS))
+        .filter(mapping -> name.matcher(mapping.path().substring(IN_MAPS.length())).matches())
+        .collect(ImmutableList.toImmutableList());
+  }
+
+  /**
    * Writes to an object of ours. Up to eight bytes that lie in one aligned word are written at
    * once.
    *

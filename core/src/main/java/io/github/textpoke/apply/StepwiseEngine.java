@@ -22,6 +22,7 @@ import io.github.textpoke.plan.Poke;
 import io.github.textpoke.plan.PokeProtocol;
 import io.github.textpoke.plan.Step;
 import java.time.Duration;
+import java.util.Optional;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
 import java.util.function.Function;
@@ -219,6 +220,14 @@ final class StepwiseEngine {
     seizer.seizeStragglers();
     ExtentWatch watch = new ExtentWatch(extents);
     return evacuation.observe(watch) ? watch.unseen() : ImmutableList.of();
+  }
+
+  /** As {@link StepwiseStay#reference}. */
+  Optional<CodeReference> reference(ImmutableList<Extent> extents) {
+    tracer.handlePending();
+    tracer.checkAlive();
+    seizer.seizeStragglers();
+    return Optional.ofNullable(evacuation.reference(extents));
   }
 
   /** As {@link StepwiseStay#change}. */

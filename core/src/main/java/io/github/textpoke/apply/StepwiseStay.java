@@ -4,6 +4,7 @@ import com.google.common.collect.ImmutableList;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.ledger.Extent;
 import java.time.Duration;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -86,6 +87,11 @@ final class StepwiseStay implements ObjectEngine {
    */
   ImmutableList<Extent> unused(ImmutableList<Extent> extents) {
     return execute(engine -> engine.unused(extents));
+  }
+
+  /** What refers to memory of ours; empty: nothing does. */
+  Optional<CodeReference> reference(ImmutableList<Extent> extents) {
+    return execute(engine -> engine.reference(extents));
   }
 
   /** Tries once to change a turn. */

@@ -1,6 +1,7 @@
 package io.github.textpoke.apply;
 
 import com.google.common.collect.ImmutableList;
+import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException;
 import io.github.textpoke.PatchException.NoSuchPatchException;
 import io.github.textpoke.PatchException.Outcome;
@@ -529,6 +530,23 @@ public final class TargetProcess implements AutoCloseable {
    */
   public synchronized SwitchReport change(TurnSwitch what) {
     return execute(engine -> engine.change(what));
+  }
+
+  /**
+   * What refers to memory of ours: a thread, a word on a stack, or a word in private memory that
+   * the program may write, as a pointer to a function is. A word that happens to have such a value
+   * counts too.
+   *
+   * @param extents absolute, none of which overlaps another
+   * @return the first that was found; empty: nothing does
+   * @throws PatchException of the type that names the cause
+   */
+  public synchronized Optional<CodeReference> reference(ImmutableList<Extent> extents) {
+    return execute(engine -> engine.reference(extents));
+  }
+
+  CodeBytes read(long address, int length) {
+    return reader.read(address, length);
   }
 
   synchronized ApplyReport revert(Patch patch) {

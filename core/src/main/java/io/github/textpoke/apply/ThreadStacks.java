@@ -175,8 +175,7 @@ public final class ThreadStacks {
       long stackPointer = before.stackPointer();
       refreshFor(pc, stackPointer);
       T read =
-          reading.apply(
-              unwinder.unwind(RegisterValues.of(CallConvention.AMD64, pc, stackPointer)));
+          reading.apply(unwinder.unwind(RegisterValues.of(CallConvention.AMD64, pc, stackPointer)));
       if (isAsBefore(tid, before, switches)) {
         return read;
       }

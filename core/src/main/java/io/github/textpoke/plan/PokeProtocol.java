@@ -61,10 +61,10 @@ import java.util.function.Predicate;
  * inside afterwards came over the new first byte, which is written last, behind a synced tail.
  *
  * <p><b>Companions.</b> The several instructions of one site of a batch may lead inside of another:
- * a function that begins with a few instructions and goes on behind the first one of its
- * neighbour. So threads may stand inside of all such sites from the moment when one of them is
- * entered, until all are evacuated: their breakpoints stand before the first is evacuated, and on
- * the way back all tails are whole before the first byte of one is written.
+ * a function that begins with a few instructions and goes on behind the first one of its neighbour.
+ * So threads may stand inside of all such sites from the moment when one of them is entered, until
+ * all are evacuated: their breakpoints stand before the first is evacuated, and on the way back all
+ * tails are whole before the first byte of one is written.
  *
  * <p><b>The way back</b> is the same list, from what stands at the site to what shall, and there is
  * one question: may a thread stand inside?

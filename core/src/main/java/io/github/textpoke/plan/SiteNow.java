@@ -33,8 +33,7 @@ record SiteNow(Poke poke, CodeBytes bytes, boolean occupied) {
 
   /** Once threads run the several instructions of {@code other}, which may lead inside. */
   SiteNow enteredFrom(Poke other) {
-    boolean alike =
-        poke.displaces() && other.displaces() || poke.restores() && other.restores();
+    boolean alike = poke.displaces() && other.displaces() || poke.restores() && other.restores();
     return new SiteNow(poke, bytes, occupied || alike);
   }
 

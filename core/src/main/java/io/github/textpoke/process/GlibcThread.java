@@ -165,8 +165,7 @@ public final class GlibcThread {
     for (TlsModule module : modules) {
       if (module.isStatic()) {
         long block =
-            glibc.word(
-                table + (long) module.id() * DTV_ENTRY + glibc.offset("dtv_t_pointer_val"));
+            glibc.word(table + (long) module.id() * DTV_ENTRY + glibc.offset("dtv_t_pointer_val"));
         // A thread that has not used an object that was loaded later has no pointer yet.
         boolean isNotYet = block == 0 || block == -1;
         if (!isNotYet && block != model - module.offset()) {
@@ -239,8 +238,7 @@ public final class GlibcThread {
       int at = module.isStatic() ? below - (int) module.offset() : next;
       next += module.isStatic() ? 0 : roundUp((int) module.size(), BLOCK_ALIGNMENT);
       bytes.put(at, module.image().toByteArray());
-      bytes.putLong(
-          dtv + module.id() * DTV_ENTRY + glibc.offset("dtv_t_pointer_val"), start + at);
+      bytes.putLong(dtv + module.id() * DTV_ENTRY + glibc.offset("dtv_t_pointer_val"), start + at);
     }
     giveResolver(bytes, start);
     return CodeBytes.copyOf(bytes);

@@ -118,8 +118,7 @@ final class TlsModules {
         first.orElseThrow(() -> glibc.refused("the headers of " + data + " are not mapped"));
     int length = (int) Math.min(HEADER_BYTES, headers.length());
     return ElfImage.parseHeaders(
-            data.path(),
-            ByteBuffer.wrap(glibc.bytes(headers.start(), length).toByteArray()))
+            data.path(), ByteBuffer.wrap(glibc.bytes(headers.start(), length).toByteArray()))
         .segments()
         .stream()
         .filter(segment -> segment.type() == PT_TLS)

@@ -74,8 +74,7 @@ final class SiteView {
 
   /** Whether who comes here, or stands inside, goes no further: all meet a breakpoint. */
   boolean isClosed() {
-    return !occupied
-        || all.stream().allMatch(stand -> visible.showsOnly(stand.offset(), trapByte));
+    return !occupied || all.stream().allMatch(stand -> visible.showsOnly(stand.offset(), trapByte));
   }
 
   /** Every core forgets what it fetched. */

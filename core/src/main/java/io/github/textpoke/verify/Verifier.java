@@ -38,10 +38,10 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>A thread stands on a site's first byte or outside of it; or inside, on a boundary of the code
  * that has several instructions (see {@link Poke}), until an {@link Evacuate} and again once that
- * code is run; also by a thread that comes over from the several instructions of another site of the
- * plan. No new instruction begins there, so it must see a whole old one, or a breakpoint that
- * redirects it. Bytes alone are compared; no decoder is asked. It is linear in the bytes of
- * the plan. Stateless and thread-safe.
+ * code is run; also by a thread that comes over from the several instructions of another site of
+ * the plan. No new instruction begins there, so it must see a whole old one, or a breakpoint that
+ * redirects it. Bytes alone are compared; no decoder is asked. It is linear in the bytes of the
+ * plan. Stateless and thread-safe.
  */
 public final class Verifier {
   private final PatchPlan plan;

@@ -309,8 +309,7 @@ final class CallFramesTest {
             row -> {
               assertThat(row.isSignalFrame()).isTrue();
               // DW_OP_breg7 (rsp) 160, deref: the stack pointer in the saved context
-              assertThat(row.cfa().toString())
-                  .isEqualTo("CfaExpression[expression=77 a0 01 06]");
+              assertThat(row.cfa().toString()).isEqualTo("CfaExpression[expression=77 a0 01 06]");
             })
         .anySatisfy(
             row -> {

@@ -14,8 +14,8 @@ import java.time.Duration;
 
 /**
  * A detour, before it has a place. Its code is the {@link EntryStub}, the out-of-line copy of what
- * the jump displaces, where that is not the jump of another detour, with those of companions, and its
- * body, if it has one.
+ * the jump displaces, where that is not the jump of another detour, with those of companions, and
+ * its body, if it has one.
  */
 final class DetourPatch implements CodePatch {
   private static final int COPY = EntryStub.SIZE;
@@ -36,11 +36,7 @@ final class DetourPatch implements CodePatch {
    * @param functions of the process, as they stand now
    */
   DetourPatch(
-      int pid,
-      X86Planner planner,
-      Entry entry,
-      FunctionSource functions,
-      Destination destination) {
+      int pid, X86Planner planner, Entry entry, FunctionSource functions, Destination destination) {
     this.pid = pid;
     this.planner = planner;
     this.entry = entry;

@@ -2,12 +2,16 @@ package io.github.textpoke.x86.detour;
 
 import com.google.common.collect.ImmutableList;
 import io.github.textpoke.CodeBytes;
+import io.github.textpoke.PatchException.CodeChangedException;
+import io.github.textpoke.PatchException.Outcome;
 import io.github.textpoke.PatchException.PlanRefusedException;
 import io.github.textpoke.apply.CodePatch;
 import io.github.textpoke.apply.TurnSwitch;
+import io.github.textpoke.decode.CodeRegion;
 import io.github.textpoke.ledger.Extent;
 import io.github.textpoke.plan.PatchPlan;
 import io.github.textpoke.plan.Poke;
+import io.github.textpoke.process.ImageInMemory;
 import io.github.textpoke.x86.encode.Assembly;
 import io.github.textpoke.x86.plan.DisplacingPlan;
 import io.github.textpoke.x86.plan.X86Planner;
@@ -48,7 +52,8 @@ public record Gates(
    *
    * @param name the function's, with its object's
    * @param address absolute, of its entry
-   * @param code the function
+   * @param code the function, as it stood when this was planned
+   * @param object that holds it
    * @param copy what of it runs out of line, with the byte before, which nobody runs: who goes on
    *     at the copy's start is in the function
    * @param original absolute address at which it runs as it was before
@@ -58,7 +63,8 @@ public record Gates(
   public record Function(
       String name,
       long address,
-      Extent code,
+      CodeRegion code,
+      ImageInMemory object,
       Extent copy,
       long original,
       long replacement,
@@ -66,6 +72,31 @@ public record Gates(
 
   private static int align(int size) {
     return size + CodePatch.ALIGNMENT - 1 & -CodePatch.ALIGNMENT;
+  }
+
+  /**
+   * A gate that stands.
+   *
+   * @param at absolute address of the {@link #SIZE} bytes that are the function's
+   * @param code that stands there
+   * @param turn absolute address of the turn
+   * @param original absolute address of what runs while the turn is old
+   * @param replacement absolute address of what runs while it is new
+   */
+  public static TurnSwitch.Gate gate(
+      long at, CodeBytes code, long turn, long original, long replacement) {
+    CodeBytes found = code.slice(GATE, GATE + GateCode.SIZE);
+    for (boolean yields : new boolean[] {true, false}) {
+      GateCode gate = GateCode.of(at + GATE, turn, original, replacement, yields);
+      if (gate.bytes().equals(found)) {
+        return gate.gate();
+      }
+    }
+    throw new CodeChangedException(
+        at + GATE,
+        GateCode.of(at + GATE, turn, original, replacement, true).bytes(),
+        found,
+        Outcome.UNTOUCHED);
   }
 
   /**
@@ -107,7 +138,8 @@ public record Gates(
           new Function(
               entry.code().name(),
               entry.code().address(),
-              new Extent(entry.code().address(), entry.code().bytes().length()),
+              entry.code(),
+              entry.object(),
               new Extent(stub + COPY - 1, GATE - COPY + 1),
               original,
               replacement,

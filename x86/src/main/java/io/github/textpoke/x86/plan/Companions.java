@@ -151,16 +151,15 @@ final class Companions {
               BREAKPOINT,
               LANDING_PAD,
               TRANSACTION,
-              FAULT -> false;
+              FAULT ->
+              false;
         };
     if (!isJump || jump.directTarget().stream().noneMatch(target -> target == way.target())) {
       throw refusal(reading, jump, "only a direct jump can be made to lead to a copy");
     }
     if (!inside(run).containsKey(way.target())) {
       throw refusal(
-          reading,
-          jump,
-          "no instruction that is displaced begins at 0x%x".formatted(way.target()));
+          reading, jump, "no instruction that is displaced begins at 0x%x".formatted(way.target()));
     }
     if (jump.address() < site || jump.end() - site > Companion.SITE_MOST) {
       throw refusal(

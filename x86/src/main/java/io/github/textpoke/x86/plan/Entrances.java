@@ -158,8 +158,7 @@ public final class Entrances {
     List<Entrant> entrants = new ArrayList<>();
     int outside = checkOthers(run, own, entrants);
     return new Entered(
-        new Unentered(
-            site, run.absoluteEnd(), run.function().count(), own.tableEntries(), outside),
+        new Unentered(site, run.absoluteEnd(), run.function().count(), own.tableEntries(), outside),
         ImmutableList.copyOf(entrants));
   }
 

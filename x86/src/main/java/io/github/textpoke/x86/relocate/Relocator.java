@@ -117,8 +117,7 @@ final class Relocator {
     long target = old.directTarget().orElseThrow();
     CodeBytes bytes = checkLength(old, opcode.concat(CodeBytes.filled(Integer.BYTES, 0)));
     if (!code.contains(target)) {
-      return new Part.ToAddress(
-          bytes, opcode.length(), copied.getOrDefault(target, target), 0);
+      return new Part.ToAddress(bytes, opcode.length(), copied.getOrDefault(target, target), 0);
     }
     if (!code.isBoundary(target)) {
       throw code.refusal(

@@ -1,0 +1,148 @@
+package io.github.textpoke.x86.livepatch;
+
+import com.google.common.collect.ImmutableList;
+import com.google.common.collect.ImmutableSet;
+import io.github.textpoke.apply.ObjectMemory;
+import io.github.textpoke.apply.ObjectSegment;
+import io.github.textpoke.ledger.Extent;
+import io.github.textpoke.plan.PatchPlan;
+import io.github.textpoke.plan.Poke;
+import io.github.textpoke.process.ImageInMemory;
+import io.github.textpoke.x86.detour.Detours;
+import io.github.textpoke.x86.detour.Gates;
+import io.github.textpoke.x86.livepatch.PatchNotes.GateArea;
+import io.github.textpoke.x86.livepatch.PatchNotes.Led;
+import io.github.textpoke.x86.plan.X86Planner;
+import java.util.List;
+
+/**
+ * The gates of a live patch, one area for each patched object, and the plan that leads to all of
+ * them. Immutable.
+ *
+ * @param areas in the order of the objects
+ */
+record GateAreas(ImmutableList<Area> areas) {
+  private static final int PAGE = 4096;
+
+  /** How often a hole that was taken meanwhile is followed by another. */
+  private static final int TRIES = 16;
+
+  /**
+   * Those of one object.
+   *
+   * @param object base name of its file
+   * @param image it in memory
+   * @param ways what is led where
+   * @param at absolute address of the gates
+   */
+  record Area(
+      String object, ImageInMemory image, ImmutableList<Gates.Way> ways, long at, Gates gates) {
+    Extent memory() {
+      return new Extent(at, size(ways.size()));
+    }
+
+    ObjectSegment segment() {
+      return new ObjectSegment(
+          at, size(ways.size()), ObjectSegment.Access.READ_EXECUTE, gates.code());
+    }
+
+    GateArea notes() {
+      ImmutableList.Builder<Led> led = ImmutableList.builder();
+      for (int i = 0; i < ways.size(); i++) {
+        Gates.Function function = gates.functions().get(i);
+        led.add(
+            new Led(
+                ways.get(i).site(),
+                function.address(),
+                function.code().bytes().length(),
+                function.replacement(),
+                function.original()));
+      }
+      return new GateArea(object, memory(), led.build());
+    }
+  }
+
+  /** Bytes that the gates of so many functions take, whole pages. */
+  static long size(int functions) {
+    return ((long) functions * Gates.SIZE + PAGE - 1) & -PAGE;
+  }
+
+  /** Plans the gates of one object for a place. */
+  static Area plan(
+      Detours detours,
+      String object,
+      ImageInMemory image,
+      ImmutableList<Gates.Way> ways,
+      long at,
+      long turn) {
+    return new Area(object, image, ways, at, detours.gates(ways, at, turn));
+  }
+
+  /** Plans the gates of one object, and maps them where there is room. */
+  static Area map(
+      ObjectMemory memory,
+      String name,
+      Detours detours,
+      String object,
+      ImageInMemory image,
+      ImmutableList<Gates.Way> ways,
+      long turn) {
+    for (int i = 0; ; i++) {
+      long at = memory.room(image.start(), image.end(), size(ways.size()));
+      Area area = plan(detours, object, image, ways, at, turn);
+      if (memory.map(name, ImmutableList.of(area.segment()))) {
+        return area;
+      }
+      if (i == TRIES) {
+        throw new io.github.textpoke.PatchException.NoRoomException(
+            image.start(), "each hole was taken by the program meanwhile");
+      }
+    }
+  }
+
+  /** One plan for all. */
+  PatchPlan plan() {
+    return merged(areas.stream().map(area -> area.gates().plan()).toList());
+  }
+
+  /** Past all gates. */
+  PatchPlan bypass() {
+    return merged(areas.stream().map(area -> area.gates().bypass()).toList());
+  }
+
+  private static PatchPlan merged(List<PatchPlan> plans) {
+    ImmutableList<Poke> pokes =
+        plans.stream()
+            .flatMap(plan -> plan.pokes().stream())
+            .collect(ImmutableList.toImmutableList());
+    return PatchPlan.of(X86Planner.INT3, pokes);
+  }
+
+  ImmutableList<Gates.Function> functions() {
+    return areas.stream()
+        .flatMap(area -> area.gates().functions().stream())
+        .collect(ImmutableList.toImmutableList());
+  }
+
+  ImmutableList<GateArea> notes() {
+    return areas.stream().map(Area::notes).collect(ImmutableList.toImmutableList());
+  }
+
+  /** Whether these stand in memory as they would be made now. */
+  boolean standIn(ObjectMemory memory) {
+    return areas.stream()
+        .allMatch(
+            area ->
+                memory.read(area.at(), area.gates().code().length()).equals(area.gates().code()));
+  }
+
+  /** Whether what the plan expects stands at every site. */
+  boolean fit(ObjectMemory memory) {
+    return plan().pokes().stream()
+        .allMatch(poke -> memory.read(poke.address(), poke.length()).equals(poke.site().bytes()));
+  }
+
+  ImmutableSet<Extent> memory() {
+    return areas.stream().map(Area::memory).collect(ImmutableSet.toImmutableSet());
+  }
+}

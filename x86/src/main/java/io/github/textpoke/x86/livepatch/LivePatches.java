@@ -1,0 +1,194 @@
+package io.github.textpoke.x86.livepatch;
+
+import com.google.common.collect.ImmutableList;
+import io.github.textpoke.PatchException;
+import io.github.textpoke.PatchException.BadLivePatchException;
+import io.github.textpoke.PatchException.BadObjectException;
+import io.github.textpoke.PatchException.NoSuchPatchException;
+import io.github.textpoke.apply.ObjectMemory;
+import io.github.textpoke.apply.TargetProcess;
+import io.github.textpoke.process.FoundSymbol;
+import io.github.textpoke.x86.detour.Detours;
+import io.github.textpoke.x86.link.PatchObject;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Optional;
+
+/**
+ * The live patches of one process:
+ *
+ * <pre>{@code
+ * LoadedPatch patch = LivePatches.in(process).load(Path.of("fix.so"));
+ * patch.enable();
+ * patch.disable();
+ * patch.unload();
+ * }</pre>
+ *
+ * <p>They stay in the process when this JVM ends, and any JVM finds them again. It reads each
+ * object once, and keeps what it has found. Thread-safe.
+ */
+public final class LivePatches {
+  private final TargetProcess process;
+  private final LoadOptions options;
+  private final ObjectMemory memory;
+  private final Detours detours;
+
+  private LivePatches(TargetProcess process, LoadOptions options) {
+    this.process = process;
+    this.options = options;
+    this.memory = process.objectMemory();
+    this.detours = Detours.in(process);
+  }
+
+  /**
+   * Those of {@code process}, with {@link LoadOptions#DEFAULT}.
+   *
+   * @param process stays yours to close
+   */
+  public static LivePatches in(TargetProcess process) {
+    return in(process, LoadOptions.DEFAULT);
+  }
+
+  /**
+   * Those of {@code process}.
+   *
+   * @param process stays yours to close
+   */
+  public static LivePatches in(TargetProcess process, LoadOptions options) {
+    return new LivePatches(process, options);
+  }
+
+  /**
+   * Loads a shared object whose description is in its section {@code .textpoke}; where it has none,
+   * each function that it exports replaces the one of that name in the executable.
+   *
+   * @throws PatchException as {@link #load(String, byte[], LivePatch)}
+   */
+  public LoadedPatch load(Path file) {
+    return load(file, Optional.empty());
+  }
+
+  /**
+   * Loads a shared object.
+   *
+   * @param description file with the JSON text that describes it; empty: as {@link #load(Path)}
+   * @throws PatchException as {@link #load(String, byte[], LivePatch)}
+   */
+  public LoadedPatch load(Path file, Optional<Path> description) {
+    PatchObject object = PatchObject.parse(file.toString(), read(file));
+    LivePatch patch =
+        description
+            .map(json -> LivePatch.parse(text(json)))
+            .or(() -> object.spec().map(LivePatch::parse))
+            .orElseGet(() -> byNames(file, object));
+    return new PatchLoader(this, object).load(patch);
+  }
+
+  /**
+   * Loads a shared object: maps it, resolves what it needs in the process, runs its initializers,
+   * and makes ready what leads to its functions. None of those runs before it is {@linkplain
+   * LoadedPatch#enable enabled}. The program's loader is not entered.
+   *
+   * @param name of the object, for messages and for {@link LoadedPatch#file}
+   * @param object the bytes of the file
+   * @throws PatchException of the type that names the cause; nothing stays in the process, but for
+   *     what an initializer has done before one failed
+   */
+  public LoadedPatch load(String name, byte[] object, LivePatch patch) {
+    return new PatchLoader(this, PatchObject.parse(name, object)).load(patch);
+  }
+
+  /** The live patches in the process, whoever has loaded them, by number. */
+  public ImmutableList<LoadedPatch> list() {
+    return PatchHeader.all(memory).stream()
+        .filter(header -> header.notes().isPresent() && header.state().isPresent())
+        .map(header -> new LoadedPatch(this, header))
+        .sorted(java.util.Comparator.comparingLong(LoadedPatch::id))
+        .collect(ImmutableList.toImmutableList());
+  }
+
+  /**
+   * A live patch in the process, whoever has loaded it.
+   *
+   * @throws NoSuchPatchException if there is none with that number
+   */
+  public LoadedPatch find(long id) {
+    ImmutableList<LoadedPatch> all = list();
+    return all.stream()
+        .filter(patch -> patch.id() == id)
+        .findFirst()
+        .orElseThrow(
+            () ->
+                new NoSuchPatchException(
+                    process.pid(), id, all.stream().map(LoadedPatch::id).toList()));
+  }
+
+  private LivePatch byNames(Path file, PatchObject object) {
+    String executable = TargetObject.executable(process.pid());
+    ImmutableList<PatchedFunction> functions =
+        object.dynamicSymbols().stream()
+            .filter(symbol -> symbol.isExported() && symbol.isDefined())
+            .map(symbol -> symbol.name())
+            .distinct()
+            .filter(name -> isFunctionOf(executable, name))
+            .map(name -> new PatchedFunction(new PatchedFunction.Named(name, 0), name))
+            .collect(ImmutableList.toImmutableList());
+    if (functions.isEmpty()) {
+      throw new BadLivePatchException(
+          file.toString(),
+          "it has no section .textpoke, and exports no function that " + executable + " has",
+          null);
+    }
+    return new LivePatch(
+        String.valueOf(file.getFileName()),
+        "",
+        Consistency.IMMEDIATE,
+        false,
+        ImmutableList.of(new PatchedObject("", Optional.empty(), functions)),
+        Callbacks.NONE);
+  }
+
+  private boolean isFunctionOf(String executable, String name) {
+    return !name.contains("*")
+        && !name.contains("?")
+        && process
+            .resolver()
+            .symbols(executable + ":" + name)
+            .map(FoundSymbol::symbol)
+            .anyMatch(symbol -> symbol.name().equals(name));
+  }
+
+  private static byte[] read(Path file) {
+    try {
+      return Files.readAllBytes(file);
+    } catch (IOException unreadable) {
+      throw new BadObjectException(file.toString(), "it can't be read: " + unreadable);
+    }
+  }
+
+  private static String text(Path file) {
+    try {
+      return Files.readString(file);
+    } catch (IOException unreadable) {
+      throw new BadLivePatchException(
+          file.toString(), "it can't be read: " + unreadable, unreadable);
+    }
+  }
+
+  TargetProcess process() {
+    return process;
+  }
+
+  LoadOptions options() {
+    return options;
+  }
+
+  ObjectMemory memory() {
+    return memory;
+  }
+
+  Detours detours() {
+    return detours;
+  }
+}

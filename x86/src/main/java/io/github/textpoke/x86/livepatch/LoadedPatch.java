@@ -1,0 +1,338 @@
+package io.github.textpoke.x86.livepatch;
+
+import static io.github.textpoke.x86.livepatch.PatchState.DISABLED;
+import static io.github.textpoke.x86.livepatch.PatchState.DISABLING;
+import static io.github.textpoke.x86.livepatch.PatchState.ENABLED;
+import static io.github.textpoke.x86.livepatch.PatchState.ENABLING;
+import static io.github.textpoke.x86.livepatch.PatchState.REGISTERED;
+import static io.github.textpoke.x86.livepatch.PatchState.UNREGISTERED;
+
+import com.google.common.collect.ImmutableList;
+import io.github.textpoke.PatchException;
+import io.github.textpoke.PatchException.CodeInUseException;
+import io.github.textpoke.PatchException.LivePatchFailedException;
+import io.github.textpoke.PatchException.Outcome;
+import io.github.textpoke.PatchException.WrongStateException;
+import io.github.textpoke.apply.Patch;
+import io.github.textpoke.apply.TargetProcess;
+import io.github.textpoke.apply.Turn;
+import io.github.textpoke.apply.TurnSwitch;
+import io.github.textpoke.ledger.Extent;
+import io.github.textpoke.x86.livepatch.PatchNotes.Led;
+import java.util.Arrays;
+import java.util.Optional;
+import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A live patch in a process, until it is unloaded. Each call is allowed in some states only, and
+ * brings it from one to the other or leaves it in the one that it had. Thread-safe. It outlives its
+ * {@link TargetProcess}: closing that leaves it as it is.
+ */
+public final class LoadedPatch {
+  private final LivePatches patches;
+  private final TargetProcess process;
+  private final PatchHeader header;
+  private final long id;
+  private final String file;
+  private final LivePatch description;
+
+  /** As they were planned last; null: by another handle. */
+  private @Nullable GateAreas ready;
+
+  LoadedPatch(LivePatches patches, PatchHeader header) {
+    this.patches = patches;
+    this.process = patches.process();
+    this.header = header;
+    PatchNotes notes = notes();
+    this.id = notes.id();
+    this.file = notes.file();
+    this.description = notes.patch();
+  }
+
+  LoadedPatch(LivePatches patches, PatchHeader header, GateAreas ready) {
+    this(patches, header);
+    this.ready = ready;
+  }
+
+  /** Its number among the live patches of the process, from 1. */
+  public long id() {
+    return id;
+  }
+
+  /** The file that it was loaded from, for people. */
+  public String file() {
+    return file;
+  }
+
+  /** As it was described. */
+  public LivePatch description() {
+    return description;
+  }
+
+  /**
+   * What it is now.
+   *
+   * @throws WrongStateException if it was unloaded
+   */
+  public PatchState state() {
+    return header
+        .state()
+        .orElseThrow(() -> new WrongStateException("live patch " + id + " was unloaded"));
+  }
+
+  /** Number of the patch in the ledger that leads to its functions; 0: none stands. */
+  public long patch() {
+    return header.patch();
+  }
+
+  PatchNotes notes() {
+    return header
+        .notes()
+        .orElseThrow(
+            () ->
+                new WrongStateException(
+                    "the notes of the live patch at 0x%x are damaged: the program has written there"
+                        .formatted(header.address())));
+  }
+
+  PatchHeader header() {
+    return header;
+  }
+
+  /**
+   * Has its functions run, as its {@linkplain Consistency consistency} says: all of them, or none
+   * if it fails.
+   *
+   * @throws WrongStateException if it is not registered or disabled
+   * @throws LivePatchFailedException if a callback of it says no, or does not return
+   * @throws CodeInUseException if threads stayed in the old functions for too long; it names them
+   * @throws PatchException of another type that names the cause; the old functions run
+   */
+  public void enable() {
+    enable(TransitionListener.NONE);
+  }
+
+  /** As {@link #enable()}; {@code listener} hears what it waits for. */
+  public void enable(TransitionListener listener) {
+    process.exclusively(
+        () -> {
+          mend();
+          allow("enabled", REGISTERED, DISABLED);
+          enableAlone(listener);
+          return id;
+        });
+  }
+
+  /**
+   * Has the functions run that ran before it was enabled.
+   *
+   * @throws WrongStateException if it is not enabled
+   * @throws CodeInUseException if threads stayed in its functions for too long; it names them
+   * @throws PatchException of another type that names the cause; its functions run
+   */
+  public void disable() {
+    disable(TransitionListener.NONE);
+  }
+
+  /** As {@link #disable()}; {@code listener} hears what it waits for. */
+  public void disable(TransitionListener listener) {
+    process.exclusively(
+        () -> {
+          mend();
+          allow("disabled", ENABLED);
+          disableAlone(listener);
+          return id;
+        });
+  }
+
+  /**
+   * Takes its object out of the process: runs its finalizers, and unmaps it when nothing refers to
+   * it any more. Ask again for one that is unregistered already.
+   *
+   * @return what keeps it in the process, in words: then it is {@link PatchState#UNREGISTERED};
+   *     empty: it is gone
+   * @throws WrongStateException if it is enabled
+   */
+  public Optional<String> unload() {
+    return process.exclusively(
+        () -> {
+          mend();
+          allow("unloaded", REGISTERED, DISABLED, UNREGISTERED);
+          return unloadAlone();
+        });
+  }
+
+  private void allow(String what, PatchState... states) {
+    PatchState now = state();
+    if (!Arrays.asList(states).contains(now)) {
+      throw new WrongStateException(
+          "live patch %d ('%s') is %s and can't be %s"
+              .formatted(id, description.name(), now.word(), what));
+    }
+  }
+
+  /** Nobody else is at work: a change that is under way has nobody who does it. */
+  private void mend() {
+    PatchState now = state();
+    if (now != ENABLING && now != DISABLING) {
+      return;
+    }
+    process.recover();
+    boolean isNew = Turn.isNew(header.turnValue());
+    boolean stands = standing().isPresent();
+    if (now == DISABLING && isNew && stands) {
+      header.setTurn(Turn.NEW);
+      header.setState(ENABLED);
+      return;
+    }
+    header.setTurn(Turn.OLD);
+    standing().ifPresent(Patch::revert);
+    header.setPatch(0);
+    header.setState(DISABLED);
+  }
+
+  /** The patch that leads to its gates. */
+  private Optional<Patch> standing() {
+    long number = header.patch();
+    String label = label();
+    return process.patches().stream()
+        .filter(patch -> patch.id() != 0)
+        .filter(patch -> number == 0 ? patch.label().equals(label) : patch.id() == number)
+        .findFirst();
+  }
+
+  private String label() {
+    return "live patch " + id + ": " + description.name() + " " + description.version();
+  }
+
+  private Caller caller() {
+    return new Caller(process, patches.options().callTime());
+  }
+
+  private void call(long callback, String what) {
+    if (callback != 0) {
+      caller().call(callback, "callback " + what + " of live patch " + id);
+    }
+  }
+
+  private void enableAlone(TransitionListener listener) {
+    PatchState before = state();
+    PatchNotes notes = notes();
+    long refused =
+        notes.callbacks().prePatch() == 0
+            ? 0
+            : caller().call(notes.callbacks().prePatch(), "callback prePatch of live patch " + id);
+    if ((int) refused != 0) {
+      throw new LivePatchFailedException(
+          "callback prePatch of live patch %d ('%s') has returned %d: it does not want to be enabled"
+              .formatted(id, description.name(), (int) refused),
+          Outcome.UNTOUCHED,
+          "");
+    }
+    header.setState(ENABLING);
+    try {
+      ImmutableList<LoadedPatch> below = below();
+      GateAreas gates = new GatePlanner(patches, this).gates(ready, below);
+      ready = gates;
+      Patch patch = process.apply(gates.plan(), gates.bypass(), label());
+      header.setPatch(patch.id());
+      try {
+        turn(true, () -> new LeftCode().whenEnabled(gates, below), listener);
+      } catch (RuntimeException | Error failure) {
+        patch.revert();
+        header.setPatch(0);
+        throw failure;
+      }
+      if (description.replaces()) {
+        below.forEach(LoadedPatch::replaced);
+      }
+    } catch (RuntimeException | Error failure) {
+      header.setState(before);
+      try {
+        call(notes.callbacks().postUnpatch(), "postUnpatch");
+      } catch (PatchException also) {
+        failure.addSuppressed(also);
+      }
+      throw failure;
+    }
+    header.setState(ENABLED);
+    call(notes.callbacks().postPatch(), "postPatch");
+  }
+
+  /** Those that are enabled. */
+  private ImmutableList<LoadedPatch> below() {
+    return patches.list().stream()
+        .filter(patch -> patch.id() != id && patch.state() == ENABLED)
+        .collect(ImmutableList.toImmutableList());
+  }
+
+  /** Another one stands over all of it, and does not lead to it. */
+  private void replaced() {
+    header.setState(DISABLING);
+    standing().ifPresent(Patch::revert);
+    header.setTurn(Turn.OLD);
+    header.setPatch(0);
+    header.setState(DISABLED);
+  }
+
+  private void disableAlone(TransitionListener listener) {
+    PatchNotes notes = notes();
+    call(notes.callbacks().preUnpatch(), "preUnpatch");
+    header.setState(DISABLING);
+    try {
+      turn(false, () -> LeftCode.whenDisabled(notes), listener);
+    } catch (RuntimeException | Error failure) {
+      header.setState(ENABLED);
+      throw failure;
+    }
+    standing().ifPresent(Patch::revert);
+    header.setPatch(0);
+    header.setState(DISABLED);
+    call(notes.callbacks().postUnpatch(), "postUnpatch");
+  }
+
+  private void turn(
+      boolean toNew, Supplier<ImmutableList<Extent>> left, TransitionListener listener) {
+    if (description.consistency() == Consistency.IMMEDIATE) {
+      header.setTurn(toNew ? Turn.NEW : Turn.OLD);
+      return;
+    }
+    TurnSwitch what =
+        new TurnSwitch(
+            header.turn(),
+            toNew,
+            left.get(),
+            new GatePlanner(patches, this).standing(),
+            Transition.hold());
+    new Transition(process, patches.options().patience(), listener).run(what, description.name());
+  }
+
+  private Optional<String> unloadAlone() {
+    PatchNotes notes = notes();
+    if (state() != UNREGISTERED) {
+      for (long finalizer : notes.finalizers()) {
+        caller().call(finalizer, "a finalizer of " + file);
+      }
+      new FrameRegistry(process, caller()).deregister(notes.frames());
+      header.setState(UNREGISTERED);
+    }
+    Optional<String> held = new Unloading(patches, this).holder(notes);
+    if (held.isEmpty()) {
+      new Unloading(patches, this).unmap(notes);
+    }
+    return held;
+  }
+
+  /** What keeps it in the process; empty: it may be unmapped, or is not unregistered. */
+  public Optional<String> heldBy() {
+    return state() == UNREGISTERED
+        ? process.exclusively(() -> new Unloading(patches, this).holder(notes()))
+        : Optional.empty();
+  }
+
+  /** The function that it leads at an entry. */
+  Optional<Led> at(long address) {
+    return notes().at(address);
+  }
+}

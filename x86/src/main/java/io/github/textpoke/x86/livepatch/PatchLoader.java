@@ -1,0 +1,233 @@
+package io.github.textpoke.x86.livepatch;
+
+import com.google.common.collect.ImmutableList;
+import com.google.common.collect.ImmutableMap;
+import io.github.textpoke.CodeBytes;
+import io.github.textpoke.PatchException;
+import io.github.textpoke.PatchException.BadLivePatchException;
+import io.github.textpoke.PatchException.NoRoomException;
+import io.github.textpoke.apply.ObjectMemory;
+import io.github.textpoke.apply.ObjectSegment;
+import io.github.textpoke.apply.ObjectSegment.Access;
+import io.github.textpoke.apply.TargetProcess;
+import io.github.textpoke.ledger.Extent;
+import io.github.textpoke.x86.detour.Gates;
+import io.github.textpoke.x86.link.Linked;
+import io.github.textpoke.x86.link.LinkedSegment;
+import io.github.textpoke.x86.link.LinkedSegment.Protection;
+import io.github.textpoke.x86.link.Linker;
+import io.github.textpoke.x86.link.PatchObject;
+import io.github.textpoke.x86.link.PendingCall;
+import io.github.textpoke.x86.livepatch.PatchNotes.CallbackAddresses;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+
+/** Brings the object of a live patch into a process. Of one load. */
+final class PatchLoader {
+  /** How often a hole that was taken meanwhile is followed by another. */
+  private static final int TRIES = 16;
+
+  private static final ImmutableMap<Protection, Access> ACCESS =
+      ImmutableMap.of(
+          Protection.READ, Access.READ,
+          Protection.READ_WRITE, Access.READ_WRITE,
+          Protection.READ_EXECUTE, Access.READ_EXECUTE);
+
+  private final LivePatches patches;
+  private final TargetProcess process;
+  private final ObjectMemory memory;
+  private final Caller caller;
+  private final PatchObject object;
+
+  /** What is mapped, to be unmapped when something fails. */
+  private final List<Extent> mapped = new ArrayList<>();
+
+  PatchLoader(LivePatches patches, PatchObject object) {
+    this.patches = patches;
+    this.process = patches.process();
+    this.memory = patches.memory();
+    this.caller = new Caller(process, patches.options().callTime());
+    this.object = object;
+  }
+
+  LoadedPatch load(LivePatch patch) {
+    return process.exclusively(() -> loadAlone(patch));
+  }
+
+  private LoadedPatch loadAlone(LivePatch patch) {
+    ImmutableList.Builder<TargetObject> found = ImmutableList.builder();
+    for (PatchedObject described : patch.objects()) {
+      found.add(
+          TargetObject.find(process, described)
+              .orElseThrow(
+                  () ->
+                      new BadLivePatchException(
+                          patch.name(),
+                          "the process has no object " + described.name() + ": load it first",
+                          null)));
+    }
+    ImmutableList<TargetObject> targets = found.build();
+    long id = 1 + patches.list().stream().mapToLong(LoadedPatch::id).max().orElse(0);
+    String name = PatchHeader.name(id);
+    try {
+      for (int i = 0; i < TRIES; i++) {
+        Optional<LoadedPatch> loaded = tryToLoad(id, name, patch, targets);
+        if (loaded.isPresent()) {
+          return loaded.get();
+        }
+      }
+    } catch (RuntimeException | Error failure) {
+      try {
+        giveBack(name);
+      } catch (PatchException also) {
+        failure.addSuppressed(also);
+      }
+      throw failure;
+    }
+    throw new NoRoomException(
+        targets.get(0).image().start(), "each hole was taken by the program meanwhile");
+  }
+
+  /** What refers to it, as a thread that could not be ended, keeps it. */
+  private void giveBack(String name) {
+    if (mapped.isEmpty()) {
+      return;
+    }
+    if (process.reference(ImmutableList.copyOf(mapped)).isPresent()) {
+      PatchHeader header = new PatchHeader(memory, mapped.get(0).start());
+      header.setState(PatchState.UNREGISTERED);
+      header.publish();
+      return;
+    }
+    for (Extent extent : mapped) {
+      memory.unmap(name, extent.start(), extent.end());
+    }
+  }
+
+  private Optional<LoadedPatch> tryToLoad(
+      long id, String name, LivePatch patch, ImmutableList<TargetObject> targets) {
+    TargetObject first = targets.get(0);
+    long headerSize = PatchHeader.size(patch, patch.count());
+    long gatesSize = GateAreas.size(first.sites().size());
+    long start =
+        memory.room(
+            first.image().start(), first.image().end(), headerSize + object.size() + gatesSize);
+    long base = start + headerSize;
+    Linked linked = Linker.link(object, base, process.resolver().scope());
+    long turn = PatchHeader.turn(start);
+    GateAreas.Area nearest =
+        GateAreas.plan(
+            patches.detours(),
+            first.name(),
+            first.image(),
+            ways(first, patch.objects().get(0), linked),
+            base + object.size(),
+            turn);
+    PatchNotes notes =
+        new PatchNotes(
+            id,
+            patch,
+            object.name(),
+            new Extent(base, object.size()),
+            text(linked),
+            callbacks(patch.callbacks(), linked),
+            linked.finalizers(),
+            0,
+            ImmutableList.of(nearest.notes()));
+    ImmutableList.Builder<ObjectSegment> segments = ImmutableList.builder();
+    segments.add(
+        new ObjectSegment(start, headerSize, Access.READ_WRITE, PatchHeader.initial(notes)));
+    linked.segments().forEach(segment -> segments.add(segment(segment)));
+    segments.add(nearest.segment());
+    if (!memory.map(name, segments.build())) {
+      return Optional.empty();
+    }
+    mapped.add(new Extent(start, headerSize + object.size() + gatesSize));
+    ImmutableList.Builder<GateAreas.Area> areas = ImmutableList.builder();
+    areas.add(nearest);
+    for (int i = 1; i < targets.size(); i++) {
+      TargetObject target = targets.get(i);
+      GateAreas.Area area =
+          GateAreas.map(
+              memory,
+              name,
+              patches.detours(),
+              target.name(),
+              target.image(),
+              ways(target, patch.objects().get(i), linked),
+              turn);
+      mapped.add(area.memory());
+      areas.add(area);
+    }
+    GateAreas gates = new GateAreas(areas.build());
+    process.prepare(gates.plan());
+    initialize(linked);
+    long frames = new FrameRegistry(process, caller).register(linked.ehFrame());
+    PatchHeader header = new PatchHeader(memory, start);
+    header.setNotes(
+        new PatchNotes(
+            id,
+            patch,
+            object.name(),
+            notes.object(),
+            notes.text(),
+            notes.callbacks(),
+            notes.finalizers(),
+            frames,
+            gates.notes()));
+    header.publish();
+    return Optional.of(new LoadedPatch(patches, header, gates));
+  }
+
+  private static ImmutableList<Gates.Way> ways(
+      TargetObject target, PatchedObject described, Linked linked) {
+    ImmutableList.Builder<Gates.Way> ways = ImmutableList.builder();
+    for (int i = 0; i < target.sites().size(); i++) {
+      String replacement = described.functions().get(i).replacement();
+      ways.add(new Gates.Way(target.sites().get(i), linked.address(replacement)));
+    }
+    return ways.build();
+  }
+
+  private static CallbackAddresses callbacks(Callbacks callbacks, Linked linked) {
+    return new CallbackAddresses(
+        callbacks.prePatch().map(linked::address).orElse(0L),
+        callbacks.postPatch().map(linked::address).orElse(0L),
+        callbacks.preUnpatch().map(linked::address).orElse(0L),
+        callbacks.postUnpatch().map(linked::address).orElse(0L));
+  }
+
+  private static ImmutableList<Extent> text(Linked linked) {
+    return linked.segments().stream()
+        .filter(segment -> segment.protection() == Protection.READ_EXECUTE)
+        .map(segment -> new Extent(segment.address(), segment.size()))
+        .collect(ImmutableList.toImmutableList());
+  }
+
+  private static ObjectSegment segment(LinkedSegment segment) {
+    Access access = ACCESS.get(segment.protection());
+    if (access == null) {
+      throw new IllegalStateException("a protection that is not known here: " + segment);
+    }
+    return new ObjectSegment(segment.address(), segment.size(), access, segment.bytes());
+  }
+
+  private void initialize(Linked linked) {
+    for (PendingCall call : linked.pendingCalls()) {
+      long value = caller.call(call.resolver(), "the resolver of an IFUNC of " + object.name());
+      memory.write(
+          call.slot(),
+          CodeBytes.of(
+              ByteBuffer.allocate(Long.BYTES)
+                  .order(ByteOrder.LITTLE_ENDIAN)
+                  .putLong(value + call.addend())
+                  .array()));
+    }
+    for (long initializer : linked.initializers()) {
+      caller.call(initializer, "an initializer of " + object.name());
+    }
+  }
+}

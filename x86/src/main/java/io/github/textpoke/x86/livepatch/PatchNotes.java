@@ -1,0 +1,66 @@
+package io.github.textpoke.x86.livepatch;
+
+import com.google.common.collect.ImmutableList;
+import io.github.textpoke.ledger.Extent;
+import java.util.Optional;
+
+/**
+ * What is noted of a live patch in the process that it is in, so that any JVM can go on with it.
+ * All addresses are absolute. Immutable.
+ *
+ * @param id number among the live patches of the process, from 1
+ * @param patch as it was described; objects and functions in the order of {@code gates}
+ * @param file the object's file, for people
+ * @param object where the object is mapped
+ * @param text the executable part of that
+ * @param callbacks where the patch's callbacks are; 0: there is none
+ * @param finalizers functions to run before it is unloaded, in this order
+ * @param frames its registered unwind information; 0: none is
+ * @param gates of each patched object, in the order of the description
+ */
+record PatchNotes(
+    long id,
+    LivePatch patch,
+    String file,
+    Extent object,
+    ImmutableList<Extent> text,
+    CallbackAddresses callbacks,
+    ImmutableList<Long> finalizers,
+    long frames,
+    ImmutableList<GateArea> gates) {
+
+  /** Where callbacks are; 0: there is none. */
+  record CallbackAddresses(long prePatch, long postPatch, long preUnpatch, long postUnpatch) {}
+
+  /**
+   * Where the gates of one patched object are.
+   *
+   * @param object base name of its file
+   * @param memory of the gates; each has the same size
+   * @param functions in the order of their gates
+   */
+  record GateArea(String object, Extent memory, ImmutableList<Led> functions) {}
+
+  /**
+   * A function that is led through a gate.
+   *
+   * @param site by which it is found
+   * @param address of its entry
+   * @param length bytes
+   * @param replacement the function that runs in its place
+   * @param original where it runs as it was before
+   */
+  record Led(String site, long address, long length, long replacement, long original) {}
+
+  /** The function at an entry, if it is among these. */
+  Optional<Led> at(long address) {
+    return gates.stream()
+        .flatMap(area -> area.functions().stream())
+        .filter(led -> led.address() == address)
+        .findFirst();
+  }
+
+  PatchNotes withGates(ImmutableList<GateArea> others) {
+    return new PatchNotes(id, patch, file, object, text, callbacks, finalizers, frames, others);
+  }
+}

@@ -1,0 +1,91 @@
+package io.github.textpoke.x86.livepatch;
+
+import com.google.common.collect.ImmutableList;
+import io.github.textpoke.PatchException;
+import io.github.textpoke.PatchException.CodeInUseException;
+import io.github.textpoke.PatchException.Outcome;
+import io.github.textpoke.apply.SwitchReport;
+import io.github.textpoke.apply.SwitchReport.Blocker;
+import io.github.textpoke.apply.TargetProcess;
+import io.github.textpoke.apply.TurnSwitch;
+import io.github.textpoke.process.SiteResolver;
+import java.time.Duration;
+import java.util.concurrent.locks.LockSupport;
+
+/**
+ * Tries to change a turn until it is done or the time is over. Between two tries the program runs
+ * as before: threads wait for a small part of the time only.
+ */
+final class Transition {
+  /**
+   * How long threads may wait in one try: some of them have to come to run, one after the other.
+   */
+  private static final Duration HOLD = Duration.ofMillis(3);
+
+  private static final long FIRST_PAUSE_NANOS = 10_000_000;
+  private static final long LONGEST_PAUSE_NANOS = 100_000_000;
+
+  private final TargetProcess process;
+  private final Duration patience;
+  private final TransitionListener listener;
+
+  Transition(TargetProcess process, Duration patience, TransitionListener listener) {
+    this.process = process;
+    this.patience = patience;
+    this.listener = listener;
+  }
+
+  /**
+   * Changes the turn when no thread is in what is left.
+   *
+   * @param name of the patch
+   * @throws CodeInUseException if there was no such moment in time; the turn is as before
+   */
+  void run(TurnSwitch what, String name) {
+    long deadline = System.nanoTime() + patience.toNanos();
+    long pause = FIRST_PAUSE_NANOS;
+    for (int tries = 1; ; tries++) {
+      SwitchReport report = process.change(what);
+      if (report.isDone()) {
+        return;
+      }
+      ImmutableList<String> blockers = describe(report);
+      if (System.nanoTime() - deadline > 0) {
+        throw new CodeInUseException(
+            "code that '" + name + "' leaves", blockers, patience, Outcome.ROLLED_BACK);
+      }
+      listener.blocked(tries, blockers);
+      // No event tells that a thread returns.
+      LockSupport.parkNanos(Math.min(pause, deadline - System.nanoTime()));
+      pause = Math.min(2 * pause, LONGEST_PAUSE_NANOS);
+    }
+  }
+
+  static Duration hold() {
+    return HOLD;
+  }
+
+  private ImmutableList<String> describe(SwitchReport report) {
+    SiteResolver resolver = process.resolver();
+    return report.blockers().stream()
+        .map(blocker -> describe(resolver, blocker))
+        .distinct()
+        .collect(ImmutableList.toImmutableList());
+  }
+
+  private static String describe(SiteResolver resolver, Blocker blocker) {
+    String code;
+    try {
+      code = resolver.describe(blocker.code()).orElse("0x" + Long.toHexString(blocker.code()));
+    } catch (PatchException unnamed) {
+      code = "0x" + Long.toHexString(blocker.code());
+    }
+    return "thread %d (%s), %s, %s %s"
+        .formatted(
+            blocker.thread(),
+            blocker.name(),
+            blocker.state(),
+            blocker.word() == 0 ? "in" : "which returns to",
+            code);
+  }
+}
