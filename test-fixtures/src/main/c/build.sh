@@ -52,6 +52,12 @@ compile profiled -fno-omit-frame-pointer
 # Its stacks are guarded: a thread must have the guard of the program.
 compile called -fstack-protector-all
 
+if command -v g++ > /dev/null; then
+  sh service/build.sh "$out" "$flags"
+else
+  echo "test-fixtures: g++ is missing, so the service is not built; tests that start it fail"
+fi
+
 # Needs no 32-bit libc, only an assembler and a linker.
 if [ ! i386.S -ot "$out/i386" ] || [ ! -x "$out/i386" ]; then
   as --32 -o "$out/i386.o" i386.S

@@ -1,0 +1,6 @@
+// What the steps throw.
+#pragma once
+
+struct OddNumber {
+  long number;
+};
