@@ -102,8 +102,13 @@ final class FrameRules {
     if (rule != null) {
       return value(convention.stackPointer(), rule);
     }
-    // A call pushes, so this can't be; and a trace that only goes up comes to an end.
-    if (Long.compareUnsigned(cfa, now) <= 0) {
+    // A call pushes, so this can't be; and a trace that only goes up comes to an end. Who has
+    // popped
+    // the return address into a register, to jump there, is an exception once: the caller has lost
+    // that register.
+    int order = Long.compareUnsigned(cfa, now);
+    if (order < 0
+        || order == 0 && !(row.registers().get(row.returnAddress()) instanceof InRegister)) {
       throw new UnknownCallerException(
           "its caller's stack pointer would be 0x%x, which is not above 0x%x".formatted(cfa, now));
     }

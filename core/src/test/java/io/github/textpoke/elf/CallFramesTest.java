@@ -21,6 +21,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
@@ -67,30 +68,41 @@ final class CallFramesTest {
     try (BufferedReader output =
         new BufferedReader(
             new InputStreamReader(readelf.getInputStream(), StandardCharsets.ISO_8859_1))) {
+      Map<String, String> ofCies = new HashMap<>();
+      String cie = "";
       List<String> columns = List.of();
       List<String> expected = new ArrayList<>();
       long start = 0;
       for (String line = output.readLine(); line != null; line = output.readLine()) {
-        String[] words = line.strip().split(" +");
+        String[] words = line.strip().replaceAll("r\\d+ \\((r\\w+)\\)", "$1").split(" +");
         if (line.contains(" FDE ")) {
           start = Long.parseUnsignedLong(line.replaceAll(".*pc=([0-9a-f]+)\\.\\..*", "$1"), 16);
+          cie = words[4].substring("cie=".length());
+        } else if (line.contains(" CIE ")) {
+          start = 0;
+          cie = words[0];
+        } else if (words[0].equals("LOC")) {
+          columns = List.of(words).subList(2, words.length);
+        } else if (words.length == columns.size() + 2) {
+          expected.add(normal(words, columns));
+        } else if (line.isBlank() && !cie.isEmpty()) {
+          if (start == 0) {
+            ofCies.put(cie, expected.isEmpty() ? "" : expected.get(0).substring(1));
+          } else {
+            // There is no table where it would have only the row of the CIE.
+            List<String> rows =
+                expected.isEmpty() ? List.of(Long.toHexString(start) + ofCies.get(cie)) : expected;
+            assertThat(described(frames, start)).as("0x%x", start).isEqualTo(rows);
+            compared++;
+          }
+          cie = "";
           columns = List.of();
           expected.clear();
-        } else if (line.contains(" CIE ")) {
-          start = -1;
-        } else if (start != -1 && words[0].equals("LOC")) {
-          columns = List.of(words).subList(2, words.length);
-        } else if (start != -1 && !columns.isEmpty() && words.length == columns.size() + 2) {
-          expected.add(normal(words, columns));
-        } else if (start != -1 && line.isBlank() && !columns.isEmpty()) {
-          assertThat(described(frames, start)).as("0x%x", start).isEqualTo(expected);
-          compared += expected.size();
-          start = -1;
         }
       }
     }
-    assertThat(readelf.waitFor()).isZero();
-    assertThat(compared).isGreaterThan(object.endsWith("true") ? 100 : 1_000);
+    readelf.waitFor(); // it complains that there is no debug file: what counts is what it has read
+    assertThat(compared).isEqualTo(frames.ranges().size()).isGreaterThan(20);
   }
 
   /** One row of readelf, its registers in our order; what has no rule is left out. */
@@ -247,7 +259,7 @@ final class CallFramesTest {
         ".cfi_escape 0x0b | not remembered",
         ".cfi_escape 0x07,0xff,0x7f | register 16383",
         ".cfi_escape 0x0f,2,0x77,8,0x0e,8 | no parts",
-        ".cfi_escape 0x0f,0x7f | missing",
+        ".cfi_escape 0x0f,0x7f | 127 bytes",
         ".rept 65;.cfi_remember_state;.endr | more than 64",
       })
   void refusesInstructionsThatMakeNoSense(String directive, String reason) throws Exception {
