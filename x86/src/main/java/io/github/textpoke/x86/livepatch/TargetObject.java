@@ -5,6 +5,7 @@ import io.github.textpoke.PatchException.BadObjectException;
 import io.github.textpoke.PatchException.NoSuchProcessException;
 import io.github.textpoke.PatchException.NoSuchSymbolException;
 import io.github.textpoke.apply.TargetProcess;
+import io.github.textpoke.elf.Symbol;
 import io.github.textpoke.process.FoundSymbol;
 import io.github.textpoke.process.ImageInMemory;
 import io.github.textpoke.process.SiteResolver;
@@ -34,7 +35,12 @@ record TargetObject(String name, ImageInMemory image, ImmutableList<String> site
   static Optional<TargetObject> find(TargetProcess process, PatchedObject described) {
     String name = described.name().isEmpty() ? executable(process.pid()) : described.name();
     SiteResolver resolver = process.resolver();
-    Optional<FoundSymbol> any = resolver.symbols(name + ":*").findFirst();
+    Optional<FoundSymbol> any =
+        resolver
+            .symbols(name + ":*")
+            .filter(found -> found.symbol().kind() == Symbol.Kind.FUNCTION)
+            .filter(found -> found.symbol().size() > 0)
+            .findFirst();
     if (any.isEmpty()) {
       return Optional.empty();
     }
