@@ -1,6 +1,7 @@
 package io.github.textpoke.unwind;
 
 import com.google.common.collect.ImmutableMap;
+import com.google.common.primitives.Ints;
 import io.github.textpoke.CodeBytes;
 
 /**
@@ -83,7 +84,7 @@ final class ExpressionMachine {
         }
       }
       case 0x2f -> branch((short) fixed(2)); // skip
-      case 0x92 -> push(register((int) Math.min(leb(false), Integer.MAX_VALUE)) + leb(true));
+      case 0x92 -> push(register(Ints.saturatedCast(leb(false))) + leb(true));
       case 0x94 -> { // deref_size
         int width = u8();
         if (width < 1 || width > Long.BYTES) {
