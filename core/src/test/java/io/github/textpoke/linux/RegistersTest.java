@@ -3,10 +3,15 @@ package io.github.textpoke.linux;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.google.common.collect.ImmutableMap;
+import com.google.common.primitives.ImmutableLongArray;
+import io.github.textpoke.elf.CallFrames;
+import io.github.textpoke.elf.ElfImage;
+import io.github.textpoke.elf.FrameRow;
 import io.github.textpoke.elf.TestObjects;
 import java.lang.reflect.Field;
 import java.lang.reflect.Modifier;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
@@ -202,6 +207,34 @@ final class RegistersTest {
     assertThat(copy.rax()).isEqualTo(-4);
     assertThat(registers.rip()).isEqualTo(0x1000);
     assertThat(registers.rax()).isEqualTo(9);
+  }
+
+  /** The assembler and the header know the names; each has its own order. */
+  @Test
+  void generalRegistersHaveThePlacesOfTheirDwarfNumbers() throws Exception {
+    List<String> names =
+        List.of(
+            "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "r8", "r9", "r10", "r11", "r12",
+            "r13", "r14", "r15");
+    StringBuilder assembly = new StringBuilder(".text\nf:\n.cfi_startproc\n");
+    Map<String, String> offsets = new TreeMap<>();
+    for (int i = 0; i < names.size(); i++) {
+      assembly.append(".cfi_offset %%%s, %d\n".formatted(names.get(i), -8 * (i + 100)));
+      offsets.put(names.get(i), register(names.get(i)));
+    }
+    TestObjects.source(directory, "f.s", assembly.append("nop\n.cfi_endproc\n").toString());
+    TestObjects.run(directory, "gcc", "-shared", "-nostdlib", "-o", "f.so", "f.s");
+    CallFrames frames = CallFrames.of(ElfImage.read(directory.resolve("f.so")));
+    Registers registers = new Registers();
+    Pointer struct = Pointer.wrap(Libc.RUNTIME, registers.address());
+    compiled(offsets)
+        .forEach((name, offset) -> struct.putLong(offset, -8 * (names.indexOf(name) + 100)));
+    ImmutableLongArray general = registers.general();
+    assertThat(general.length()).isEqualTo(names.size());
+    for (int number = 0; number < names.size(); number++) {
+      assertThat(frames.rowAt(frames.ranges().get(0).start()).orElseThrow().registers())
+          .containsEntry(number, new FrameRow.SavedAt(general.get(number)));
+    }
   }
 
   private static long longAt(Registers registers, int offset) {
