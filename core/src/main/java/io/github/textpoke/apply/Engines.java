@@ -201,8 +201,8 @@ final class Engines implements ObjectEngine {
   }
 
   /** As {@link StepwiseStay#change}; the poker has to let go for it. */
-  SwitchReport change(TurnSwitch what) {
-    return withStepwise(stay -> stay.change(what));
+  SwitchReport change(TurnSwitch what, ThreadStacks stacks) {
+    return withStepwise(stay -> stay.change(what, stacks));
   }
 
   /** Calls a function of the target; the poker has to let go for it. */

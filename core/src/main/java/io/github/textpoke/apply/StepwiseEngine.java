@@ -231,11 +231,11 @@ final class StepwiseEngine {
   }
 
   /** As {@link StepwiseStay#change}. */
-  SwitchReport change(TurnSwitch what) {
+  SwitchReport change(TurnSwitch what, ThreadStacks stacks) {
     tracer.handlePending();
     tracer.checkAlive();
     seizer.seizeStragglers();
-    return new Switching(tracer, helper, what).run();
+    return new Switching(tracer, helper, what, stacks).run();
   }
 
   /** As {@link Engine#map}. */

@@ -95,8 +95,8 @@ final class StepwiseStay implements ObjectEngine {
   }
 
   /** Tries once to change a turn. */
-  SwitchReport change(TurnSwitch what) {
-    return execute(engine -> engine.change(what));
+  SwitchReport change(TurnSwitch what, ThreadStacks stacks) {
+    return execute(engine -> engine.change(what, stacks));
   }
 
   /**

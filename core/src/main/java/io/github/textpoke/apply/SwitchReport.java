@@ -20,10 +20,18 @@ public record SwitchReport(
    * @param thread its id
    * @param name its name
    * @param state what it does, in words
-   * @param code absolute address in the code that is left: where it stands, or will return to
-   * @param word absolute address of the word on its stack that says so; 0: it stands there
+   * @param code absolute address in the code that is left, or in a gate: where it stands, or will
+   *     return to; 0: it is not known where it is
+   * @param returns whether it will return there
    * @param stackPointer absolute
+   * @param doubt why it is not known for certain; empty: it is
    */
   public record Blocker(
-      int thread, String name, String state, long code, long word, long stackPointer) {}
+      int thread,
+      String name,
+      String state,
+      long code,
+      boolean returns,
+      long stackPointer,
+      String doubt) {}
 }

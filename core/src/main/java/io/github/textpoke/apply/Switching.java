@@ -13,9 +13,13 @@ import io.github.textpoke.linux.Registers;
 import io.github.textpoke.process.BlockedCall;
 import io.github.textpoke.process.MemoryMap;
 import io.github.textpoke.process.ProcStatus;
+import io.github.textpoke.unwind.Frame;
+import io.github.textpoke.unwind.StackTrace;
+import io.github.textpoke.unwind.Usage;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -36,7 +40,7 @@ import org.jspecify.annotations.Nullable;
  * <p>No thread that is blocked in a system call is stopped. Not found is code that a fiber is in
  * which no thread runs.
  */
-final class Switching implements ThreadLooks.Onlooker, Addresses {
+final class Switching implements ThreadLooks.Onlooker {
   private static final int FUTEX_WAKE_OP_PRIVATE = 5 | 128;
 
   /** FUTEX_OP(FUTEX_OP_OR, COMMIT, FUTEX_OP_CMP_EQ, 0): include/uapi/linux/futex.h. */
@@ -45,25 +49,30 @@ final class Switching implements ThreadLooks.Onlooker, Addresses {
   private final Tracer tracer;
   private final Helper helper;
   private final Tracees tracees;
-  private final StackScan stacks;
+  private final ThreadStacks stacks;
   private final ThreadLooks looks;
   private final TurnSwitch what;
-  private final ImmutableList<Extent> left;
+  private final ImmutableList<Extent> code;
   private final ImmutableList<Gate> gates;
   private final Registers registers = new Registers();
   private final NativeBytes word = new NativeBytes(Long.BYTES);
   private final List<Blocker> blocked = new ArrayList<>();
-  private @Nullable MemoryMap map;
   private int stopped;
 
-  Switching(Tracer tracer, Helper helper, TurnSwitch what) {
+  /**
+   * @param stacks of the target, which know what is on them in its gates
+   */
+  Switching(Tracer tracer, Helper helper, TurnSwitch what, ThreadStacks stacks) {
     this.tracer = tracer;
     this.helper = helper;
     this.tracees = tracer.tracees;
-    this.stacks = new StackScan(tracer.memory());
+    this.stacks = stacks;
     this.looks = new ThreadLooks(tracer);
     this.what = what;
-    this.left = ImmutableList.sortedCopyOf(Comparator.comparingLong(Extent::start), what.left());
+    // Who was interrupted in a gate by a signal goes on by what it has read there.
+    this.code =
+        Stream.concat(what.left().stream(), what.gates().stream().map(Gate::code))
+            .collect(ImmutableList.toImmutableList());
     this.gates =
         ImmutableList.sortedCopyOf(
             Comparator.comparingLong(gate -> gate.code().start()), what.gates());
@@ -100,11 +109,14 @@ final class Switching implements ThreadLooks.Onlooker, Addresses {
 
   /** Looks at each thread once, and leaves those alone that run. */
   private void lookBefore() {
-    map = MemoryMap.read(tracer.pid());
     for (int i = 0; i < tracees.size(); i++) {
       BlockedCall where = BlockedCall.read(tracees.tid(i));
-      if (where != null && !where.running()) {
-        check(i, where.instructionPointer(), where.stackPointer());
+      if (where == null || where.running() || waits(where.instructionPointer())) {
+        continue;
+      }
+      Usage usage = stacks.use(tracees.tid(i), code);
+      if (!(usage instanceof Usage.Untold)) {
+        isOutside(i, usage, where.stackPointer());
       }
     }
   }
@@ -134,7 +146,6 @@ final class Switching implements ThreadLooks.Onlooker, Addresses {
 
   @Override
   public void look(MemoryMap mappings) {
-    map = mappings;
     blocked.clear();
   }
 
@@ -146,13 +157,15 @@ final class Switching implements ThreadLooks.Onlooker, Addresses {
       return;
     }
     stopped++;
+    StackTrace trace = stacks.of(registers);
     Gate gate = gateAt(registers.rip());
-    if (gate == null) {
-      accept(index, check(index, registers.rip(), registers.rsp()));
-    } else if (!gate.waiting().contains(registers.rip())) {
-      // It has read the turn, or is about to: soon it is elsewhere.
-      note(index, registers.rip(), 0, registers.rsp());
-    } else if (check(index, 0, registers.rsp())) {
+    if (gate == null || !gate.waiting().contains(registers.rip())) {
+      // In a gate it has read the turn, or is about to: soon it is elsewhere.
+      accept(index, isOutside(index, stacks.use(trace, code), registers.rsp()));
+      return;
+    }
+    ImmutableList<Frame> callers = trace.frames().subList(1, trace.frames().size());
+    if (isOutside(index, stacks.use(new StackTrace(callers, trace.end()), code), registers.rsp())) {
       // What it has read of the turn may be of an earlier try.
       registers.setRip(gate.waiting().start());
       accept(index, tracer.ptrace.setRegisters(tid, registers) == 0);
@@ -164,15 +177,19 @@ final class Switching implements ThreadLooks.Onlooker, Addresses {
 
   @Override
   public void seeTrapped(int index) {
-    // It will run the breakpoint's site again: what that is is not known here.
+    // It will run the breakpoint's site again, or go on in a copy: what that is is not known here.
     if (tracer.ptrace.getRegisters(tracees.tid(index), registers) == 0) {
-      accept(index, check(index, registers.rip() - 1, registers.rsp()));
+      note(index, registers.rip() - 1, false, registers.rsp(), "it has run a breakpoint");
     }
   }
 
   @Override
   public boolean seeBlocked(int index, BlockedCall where) {
-    accept(index, check(index, where.instructionPointer(), where.stackPointer()));
+    Usage usage = stacks.use(tracees.tid(index), code);
+    if (usage instanceof Usage.Untold || waits(where.instructionPointer())) {
+      return false;
+    }
+    accept(index, isOutside(index, usage, where.stackPointer()));
     return true;
   }
 
@@ -182,21 +199,24 @@ final class Switching implements ThreadLooks.Onlooker, Addresses {
     }
   }
 
-  /** Whether a thread is outside of what is left. */
-  private boolean check(int index, long instructionPointer, long stackPointer) {
-    MemoryMap mappings = map;
-    if (isLeft(instructionPointer) || gateAt(instructionPointer) != null) {
-      note(index, instructionPointer, 0, stackPointer);
-      return false;
+  /** Whether a thread that was looked at is outside of what is left, and of all gates. */
+  private boolean isOutside(int index, Usage usage, long stackPointer) {
+    if (usage instanceof Usage.Unused) {
+      return true;
     }
-    long found = mappings == null ? 0 : stacks.find(mappings, stackPointer, this);
-    if (found != 0) {
-      note(index, stacks.found(), found, stackPointer);
+    if (usage instanceof Usage.Used used) {
+      note(index, used.frame().pc(), used.frame().isReturnAddress(), stackPointer, "");
+    } else if (usage instanceof Usage.Possible possible) {
+      note(index, possible.word(), true, stackPointer, possible.reason());
+    } else if (usage instanceof Usage.Untold untold) {
+      note(index, 0, false, stackPointer, untold.reason());
+    } else {
+      throw new IllegalStateException("a usage that is not known here: " + usage);
     }
-    return found == 0;
+    return false;
   }
 
-  private void note(int index, long code, long at, long stackPointer) {
+  private void note(int index, long code, boolean returns, long stackPointer, String doubt) {
     int tid = tracees.tid(index);
     BlockedCall where = BlockedCall.read(tid);
     blocked.add(
@@ -205,31 +225,15 @@ final class Switching implements ThreadLooks.Onlooker, Addresses {
             ProcStatus.name(tid),
             where == null ? "not to be looked at" : where.describe(),
             code,
-            at,
-            stackPointer));
+            returns,
+            stackPointer,
+            doubt));
   }
 
-  /**
-   * A return address: that of the first instruction is none, that behind the last may be. Who was
-   * interrupted in a gate by a signal goes on by what it has read there.
-   */
-  @Override
-  public long get(long address) {
-    return isLeft(address - 1) || gateAt(address) != null ? 1 : 0;
-  }
-
-  private boolean isLeft(long address) {
-    int low = 0;
-    int high = left.size();
-    while (low < high) {
-      int middle = (low + high) >>> 1;
-      if (left.get(middle).start() <= address) {
-        low = middle + 1;
-      } else {
-        high = middle;
-      }
-    }
-    return low > 0 && left.get(low - 1).contains(address);
+  /** Whether it waits in a gate: it lets others run, and will read the turn again. */
+  private boolean waits(long address) {
+    Gate gate = gateAt(address);
+    return gate != null && gate.waiting().contains(address);
   }
 
   private @Nullable Gate gateAt(long address) {

@@ -526,10 +526,11 @@ public final class TargetProcess implements AutoCloseable {
    * Tries once to change a turn at a moment at which no thread is in the code that is left. Try
    * again, with a pause, where the report says that it was not done.
    *
+   * @param stacks of this process, which know what is on them in the gates
    * @throws PatchException of the type that names the cause
    */
-  public synchronized SwitchReport change(TurnSwitch what) {
-    return execute(engine -> engine.change(what));
+  public synchronized SwitchReport change(TurnSwitch what, ThreadStacks stacks) {
+    return execute(engine -> engine.change(what, stacks));
   }
 
   /**

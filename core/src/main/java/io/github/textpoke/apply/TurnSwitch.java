@@ -27,6 +27,11 @@ public record TurnSwitch(
     checkArgument(turn % Integer.BYTES == 0, "a turn at %s", turn);
   }
 
+  /** As this, with another time that threads may have to wait. */
+  public TurnSwitch holding(Duration value) {
+    return new TurnSwitch(turn, toNew, left, gates, value);
+  }
+
   /**
    * Code that reads the turn. A thread that has read it and has not gone on yet counts as in what
    * is left, unless it waits.
@@ -34,9 +39,10 @@ public record TurnSwitch(
    * @param code all of it
    * @param waiting the part of it that a thread runs over and over while it waits: there its stack
    *     is always the same, and it reads the turn again
+   * @param depth bytes of its stack there below the return address
    * @param toOld absolute address in {@code code} where a thread that waits can be sent, with the
    *     registers that it has, to go on in the old code
    * @param toNew likewise, in the new code
    */
-  public record Gate(Extent code, Extent waiting, long toOld, long toNew) {}
+  public record Gate(Extent code, Extent waiting, int depth, long toOld, long toNew) {}
 }

@@ -46,6 +46,9 @@ record GateCode(CodeBytes bytes, TurnSwitch.Gate gate) {
 
   private static final int SYS_SCHED_YIELD = 24;
 
+  /** Bytes that are pushed where it waits. */
+  private static final int WAITING_DEPTH = 7 * Long.BYTES;
+
   private static final Register VALUE = Register.RCX;
 
   /**
@@ -125,6 +128,7 @@ record GateCode(CodeBytes bytes, TurnSwitch.Gate gate) {
         new TurnSwitch.Gate(
             new Extent(at, bytes.length()),
             new Extent(at + start, waited - start),
+            WAITING_DEPTH,
             at + code.offset(leaveOld),
             at + code.offset(leaveNew)));
   }

@@ -1,15 +1,20 @@
 package io.github.textpoke.x86.livepatch;
 
 import com.google.common.collect.ImmutableList;
+import com.google.common.collect.ImmutableRangeMap;
+import com.google.common.collect.Range;
 import io.github.textpoke.PatchException;
 import io.github.textpoke.PatchException.CodeInUseException;
 import io.github.textpoke.PatchException.Outcome;
 import io.github.textpoke.apply.SwitchReport;
 import io.github.textpoke.apply.SwitchReport.Blocker;
 import io.github.textpoke.apply.TargetProcess;
+import io.github.textpoke.apply.ThreadStacks;
 import io.github.textpoke.apply.TurnSwitch;
 import io.github.textpoke.process.SiteResolver;
+import io.github.textpoke.unwind.OwnCode;
 import java.time.Duration;
+import java.util.Optional;
 import java.util.concurrent.locks.LockSupport;
 
 /**
@@ -44,8 +49,10 @@ final class Transition {
   void run(TurnSwitch what, String name) {
     long deadline = System.nanoTime() + patience.toNanos();
     long pause = FIRST_PAUSE_NANOS;
+    long hold = FIRST_HOLD_NANOS;
+    ThreadStacks stacks = process.stacks(ownCode(what), address -> Optional.empty());
     for (int tries = 1; ; tries++) {
-      SwitchReport report = process.change(what);
+      SwitchReport report = process.change(what.holding(Duration.ofNanos(hold)), stacks);
       if (report.isDone()) {
         return;
       }
@@ -55,14 +62,29 @@ final class Transition {
             "code that '" + name + "' leaves", blockers, patience, Outcome.ROLLED_BACK);
       }
       listener.blocked(tries, blockers);
+      if (report.heldNanos() > 0) {
+        hold = Math.min(hold + MORE_HOLD_NANOS, LONGEST_HOLD_NANOS);
+      }
       // No event tells that a thread returns.
       LockSupport.parkNanos(Math.min(pause, deadline - System.nanoTime()));
       pause = Math.min(2 * pause, LONGEST_PAUSE_NANOS);
     }
   }
 
+  /** How the caller of a thread that waits in a gate is found. */
+  private static OwnCode ownCode(TurnSwitch what) {
+    ImmutableRangeMap.Builder<Long, OwnCode.Stand> waiting = ImmutableRangeMap.builder();
+    for (TurnSwitch.Gate gate : what.gates()) {
+      waiting.put(
+          Range.closedOpen(gate.waiting().start(), gate.waiting().end()),
+          new OwnCode.AtDepth(gate.depth()));
+    }
+    ImmutableRangeMap<Long, OwnCode.Stand> stands = waiting.build();
+    return (pc, isReturnAddress) -> Optional.ofNullable(stands.get(pc));
+  }
+
   static Duration hold() {
-    return HOLD;
+    return Duration.ofNanos(FIRST_HOLD_NANOS);
   }
 
   private ImmutableList<String> describe(SwitchReport report) {
@@ -85,7 +107,7 @@ final class Transition {
             blocker.thread(),
             blocker.name(),
             blocker.state(),
-            blocker.word() == 0 ? "in" : "which returns to",
-            code);
+            blocker.returns() ? "which returns to" : "in",
+            code + (blocker.doubt().isEmpty() ? "" : " (or seems to: " + blocker.doubt() + ")"));
   }
 }

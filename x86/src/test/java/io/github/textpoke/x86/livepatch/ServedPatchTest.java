@@ -54,6 +54,7 @@ class ServedPatchTest {
       two.disable((tries, blockers) -> System.out.println(tries + " " + blockers));
       long before = load.counter("v1");
       load.awaitCounter("v1", before + 1000, LONG);
+      System.out.println(two.notes());
       System.out.println("held by " + two.unload());
     }
     service.assertHealthy();
