@@ -24,6 +24,7 @@ public record Segment(
   static final int DYNAMIC = 2;
   static final int NOTE = 4;
   private static final int THREAD_LOCAL = 7;
+  private static final int STACK = 0x6474_e551;
   private static final int RELRO = 0x6474_e552;
 
   /** Whether it is mapped into memory ({@code PT_LOAD}). */
@@ -54,6 +55,11 @@ public record Segment(
   /** Whether it is the part that is read-only once it is relocated ({@code PT_GNU_RELRO}). */
   public boolean isReadOnlyAfterRelocation() {
     return type == RELRO;
+  }
+
+  /** Whether it asks that threads may run code on their stacks ({@code PT_GNU_STACK}). */
+  public boolean isExecutableStack() {
+    return type == STACK && (flags & 1) != 0;
   }
 
   /** Whether the program may write to it when it is loaded. */

@@ -27,9 +27,11 @@ import org.jspecify.annotations.Nullable;
  * exported anywhere is searched among the executable's symbols that are not static: what the static
  * linker would have found there. Not thread-safe.
  *
- * <p>Two things differ from glibc's loader. A reference without version means the default version,
- * as it does to the static linker and to {@code dlsym}; the loader would take the oldest. And
- * objects that were loaded with {@code RTLD_LOCAL} are searched too, last.
+ * <p>Three things differ from glibc's loader. A reference without version means the default
+ * version, as it does to the static linker and to {@code dlsym}; the loader would take the oldest.
+ * Objects that were loaded with {@code RTLD_LOCAL} are searched too, last. And the address of a
+ * function is always its own, also where an executable linked for a fixed address stands in for it
+ * with an entry of its linkage table.
  *
  * <p>Source: System V ABI, "Shared Object Dependencies"; LSB Core, "Symbol Versioning".
  */
@@ -57,7 +59,10 @@ final class ProcessScope implements SymbolScope {
         }
       }
     }
-    return version.isEmpty() ? findInExecutable(name) : Optional.empty();
+    // A static program has no versions: what it holds is what its libraries had.
+    return version.isEmpty() || dynamic(order().get(0)).symbolCount() == 0
+        ? findInExecutable(name)
+        : Optional.empty();
   }
 
   /** As {@code check_match} of glibc's loader, but for a reference without version. */
@@ -77,7 +82,7 @@ final class ProcessScope implements SymbolScope {
         symbol.place() == Place.ABSOLUTE ? symbol.value() : symbol.value() + object.bias();
     return switch (symbol.kind()) {
       case UNTYPED, OBJECT, FUNCTION -> new Address(object.name(), address, symbol.size());
-      case IFUNC -> implementation(object, symbol.value(), symbol.size());
+      case IFUNC -> implementation(object, symbol.value());
       case THREAD_LOCAL -> new ThreadLocal(object.name(), threadOffset(object, symbol.value()));
       case OTHER -> throw new IllegalStateException("exported: " + symbol);
     };
@@ -94,14 +99,14 @@ final class ProcessScope implements SymbolScope {
 
   private Definition definition(LoadedObject object, Symbol symbol) {
     return symbol.kind() == Symbol.Kind.IFUNC
-        ? implementation(object, symbol.address(), symbol.size())
+        ? implementation(object, symbol.address())
         : new Address(object.name(), symbol.address() + object.bias(), symbol.size());
   }
 
-  private Definition implementation(LoadedObject object, long resolver, long size) {
+  private Definition implementation(LoadedObject object, long resolver) {
     OptionalLong chosen = Implementations.chosen(object, resolver, memory);
     return chosen.isPresent()
-        ? new Address(object.name(), chosen.getAsLong(), size)
+        ? new Address(object.name(), chosen.getAsLong(), 0)
         : new Resolver(object.name(), resolver + object.bias());
   }
 

@@ -47,6 +47,9 @@ final class Bindings {
    */
   record ToThreadLocal(String object, OptionalLong offset) implements Bound {}
 
+  /** What an undefined weak symbol is bound to that is defined nowhere. */
+  private static final ToAddress NOTHING = new ToAddress(0, 0);
+
   private final PatchObject object;
   private final long bias;
   private final SymbolScope scope;
@@ -93,8 +96,12 @@ final class Bindings {
           .ifPresentOrElse(
               found -> bound.put(index, found), () -> missing.add("'" + text(symbol) + "'"));
     } catch (NoSuchSymbolException e) {
-      missing.add("'" + text(symbol) + "'");
-      remedies.add(e.remedy());
+      if (symbol.binding() == Binding.WEAK) {
+        bound.put(index, NOTHING);
+      } else {
+        missing.add("'" + text(symbol) + "'");
+        remedies.add(e.remedy());
+      }
     }
   }
 
@@ -115,9 +122,7 @@ final class Bindings {
       return Optional.of(bound(scope.findLocal(name)));
     }
     Optional<Bound> found = search(symbol);
-    return found.isEmpty() && symbol.binding() == Binding.WEAK
-        ? Optional.of(new ToAddress(0, 0))
-        : found;
+    return found.isEmpty() && symbol.binding() == Binding.WEAK ? Optional.of(NOTHING) : found;
   }
 
   private ObjectRefusedException badName(DynamicSymbol symbol) {

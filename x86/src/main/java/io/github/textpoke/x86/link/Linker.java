@@ -3,13 +3,11 @@ package io.github.textpoke.x86.link;
 import static com.google.common.base.Preconditions.checkArgument;
 
 import com.google.common.collect.ImmutableList;
-import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException.AmbiguousSymbolException;
 import io.github.textpoke.PatchException.BadObjectException;
 import io.github.textpoke.PatchException.NoSuchSymbolException;
 import io.github.textpoke.PatchException.ObjectRefusedException;
-import io.github.textpoke.elf.FunctionRange;
-import io.github.textpoke.elf.LoadedBytes;
+import io.github.textpoke.elf.Segment;
 import io.github.textpoke.elf.SymbolScope;
 import java.util.Optional;
 import java.util.OptionalLong;
@@ -28,8 +26,9 @@ import java.util.OptionalLong;
  *       found is 0.
  *   <li>The address of an IFUNC that the scope does not know, and of one of the object's own, is
  *       found by a function that only the target can run: {@link Linked#pendingCalls}.
- *   <li>Refused are: text relocations, memory both writable and executable, thread-local variables
- *       of its own, copy relocations, and types of relocations that no dynamic object holds.
+ *   <li>Refused are: text relocations, memory both writable and executable, executable stacks,
+ *       thread-local variables of its own, copy relocations, and types of relocations that no
+ *       dynamic object holds.
  * </ul>
  *
  * <p>Unlike glibc's loader it leaves the addresses in the object's own dynamic section link-time,
@@ -47,8 +46,6 @@ public final class Linker {
   private static final long DT_FINI_ARRAYSZ = 28;
   private static final long DT_FLAGS = 30;
   private static final long DF_TEXTREL = 4;
-
-  private static final CodeBytes TERMINATOR = CodeBytes.filled(Integer.BYTES, 0);
 
   /** User space ends here with four levels of page tables. */
   private static final long HIGHEST = 1L << 47;
@@ -86,6 +83,7 @@ public final class Linker {
 
   private Linked link(SymbolScope scope) {
     refuseTextRelocations();
+    refuseExecutableStack();
     ImmutableList.Builder<LinkedSegment> pages = ImmutableList.builder();
     // Before the symbols: what is said of the object itself is of more use.
     segments.forEach(segment -> segment.linked(bias));
@@ -93,7 +91,13 @@ public final class Linker {
     ImmutableList<PendingCall> calls = new Relocating(object, bias, bindings, segments).run();
     segments.forEach(segment -> pages.addAll(segment.linked(bias)));
     return new Linked(
-        object, bias, pages.build(), calls, initializers(calls), finalizers(calls), frames());
+        object,
+        bias,
+        pages.build(),
+        calls,
+        initializers(calls),
+        finalizers(calls),
+        FrameTable.of(object, bias));
   }
 
   private void refuseTextRelocations() {
@@ -105,6 +109,17 @@ public final class Linker {
           0,
           "it has text relocations: its code would have to be written to",
           "compile all parts with -fPIC and link with -z text");
+    }
+  }
+
+  private void refuseExecutableStack() {
+    if (object.image().segments().stream().anyMatch(Segment::isExecutableStack)) {
+      throw new ObjectRefusedException(
+          object.name(),
+          0,
+          "it asks for executable stacks",
+          "use no nested functions whose address is taken, end assembly with .section"
+              + " .note.GNU-stack, and link with -z noexecstack");
     }
   }
 
@@ -169,17 +184,5 @@ public final class Linker {
       throw object.bad("a function to run at 0x%x is no code".formatted(address - bias));
     }
     return address;
-  }
-
-  private Optional<FrameTable> frames() {
-    Optional<FunctionRange> section = LoadedBytes.section(object.image(), ".eh_frame");
-    return section.map(
-        frames ->
-            new FrameTable(
-                frames.start() + bias,
-                frames.end() + bias,
-                LoadedBytes.of(object.image())
-                    .bytes(frames.end() - Integer.BYTES, Integer.BYTES)
-                    .equals(Optional.of(TERMINATOR))));
   }
 }

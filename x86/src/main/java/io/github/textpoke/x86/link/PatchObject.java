@@ -31,8 +31,8 @@ public final class PatchObject {
   /** Compilers make 4 to 6: more would let a small file ask for much memory. */
   private static final int MOST_SEGMENTS = 64;
 
-  /** What reaches from one end of an object to the other is a signed 32-bit displacement. */
-  private static final long LARGEST = 1L << 31;
+  /** Well below what a signed 32-bit displacement reaches from one end to the other. */
+  private static final long LARGEST = 1L << 30;
 
   private final ElfImage image;
   private final Symbols symbols;
@@ -95,7 +95,7 @@ public final class PatchObject {
         throw bad("a segment begins in a page of another, or is out of order: " + segment);
       }
       if (segment.end() > limit || segment.end() < 0) {
-        throw bad("it spans more than 2 GiB: " + segment);
+        throw bad("it spans more than 1 GiB: " + segment);
       }
       image.contents(segment);
       end = pageBehind(segment.end());

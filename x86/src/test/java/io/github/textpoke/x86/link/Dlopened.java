@@ -53,7 +53,7 @@ final class Dlopened implements AutoCloseable {
         return p;
       }
       static void report(long base) {
-        printf("base=%#lx helper=%p state=%p errno=%#lx other=%#lx\\n", base, (void *) helper,
+        printf("base=0x%lx helper=%p state=%p errno=0x%lx other=0x%lx\\n", base, (void *) helper,
                (void *) &state, (long) ((char *) &target_errno - thread_pointer()),
                (long) ((char *) &target_other - thread_pointer()));
         fflush(stdout);

@@ -137,14 +137,20 @@ final class LoaderDifferentialTest {
   @ValueSource(
       strings = {"-O2 -fPIC", "-O0 -fPIC -fno-plt", "-O2 -fPIC -fno-gnu-unique -fuse-ld=gold"})
   void linksAnObjectInCppAsTheLoaderDoes(String flags) throws Exception {
-    Path object = object("g++", "object.cc", CPP, flags);
-    // The C++ library, as a target written in C++ has it.
-    check(object);
+    // The loader brings the C++ library with it.
+    check(object("g++", "object.cc", CPP, flags));
   }
 
-  private void check(Path object) throws Exception {
+  /** An executable for a fixed address holds copies of data of its libraries. */
+  @ParameterizedTest
+  @ValueSource(strings = {"-no-pie -fno-pie", "-pie -fPIE -Wl,-z,now", "-no-pie -Wl,-z,norelro"})
+  void linksAgainstEachKindOfExecutableAsItsLoaderDoes(String flags) throws Exception {
+    check(object("gcc", "object.c", C, "-O2 -fPIC"), flags.split(" "));
+  }
+
+  private void check(Path object, String... target) throws Exception {
     PatchObject parsed = PatchObject.parse(object.toString(), Files.readAllBytes(object));
-    try (Dlopened process = Dlopened.start(Dlopened.target(directory), object)) {
+    try (Dlopened process = Dlopened.start(Dlopened.target(directory, target), object)) {
       Linked linked = Linker.link(parsed, process.base(), process.scope());
       assertThat(linked.base()).isEqualTo(process.base());
       compare(parsed, linked, process);
