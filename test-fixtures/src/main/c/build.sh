@@ -50,7 +50,7 @@ compile ptrace_probe
 compile contained
 compile profiled -fno-omit-frame-pointer
 # Its stacks are guarded: a thread must have the guard of the program.
-compile called -fstack-protector-all
+compile called -fstack-protector-all -ldl
 
 if command -v g++ > /dev/null; then
   sh service/build.sh "$out" "$flags"

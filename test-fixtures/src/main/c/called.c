@@ -13,7 +13,10 @@
  *   open_file          a new descriptor, which stays open
  *   crash              by a: 0 reads nothing, 1 aborts, 2 runs no instruction, 3 a breakpoint,
  *                      4 divides by zero, 5 raises SIGSEGV, 6 writes below its stack
+ *   use_loaded         the variables of a library that was loaded later: 1 if they are the
+ *                      thread's own, and as they are at first
  *   loop, sleep_on     for ever; counter begun
+ *   hang               where no signal reaches it, until its child ends; counter begun
  *   wait_for_release   until the command "release"; counters begun, finished
  *   end_thread, end_process, run_other   by exit, by exit_group with a, by execve
  *
@@ -23,6 +26,7 @@
  */
 #define _GNU_SOURCE
 #include <ctype.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -178,6 +182,19 @@ long fork_child(void) {
 
 long open_file(void) { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
 
+static void *(*globals)(void);
+static void *globals_of_main;
+
+/* What the C++ library keeps of exceptions: two words, zero at first. */
+long use_loaded(void) {
+  long *mine = globals();
+  bool right = mine != globals_of_main && mine[0] == 0 && (int)mine[1] == 0;
+  mine[0] = 1;
+  right &= globals() == mine;
+  mine[0] = 0;
+  return right;
+}
+
 static int *volatile nowhere;
 static volatile long zero;
 
@@ -204,6 +221,14 @@ long loop(void) {
 long sleep_on(void) {
   for ((*begun)++;; pause()) {
   }
+}
+
+long hang(void) {
+  (*begun)++;
+  if (vfork() == 0) {
+    for (;;) pause();
+  }
+  return 0;
 }
 
 long wait_for_release(void) {
@@ -261,6 +286,10 @@ int main(int argc, char **argv) {
   is_open = new_counter("is_open", 0);
   late = (struct worker){new_counter("rounds_%d", 9), new_counter("wrong_%d", 9)};
   output = fdopen(memfd_create("output", MFD_CLOEXEC), "w");
+  void *loaded = dlopen("libstdc++.so.6", RTLD_NOW);
+  if (loaded == NULL) fail("no C++ library: %s", dlerror());
+  *(void **)&globals = dlsym(loaded, "__cxa_get_globals");
+  globals_of_main = globals();
   pthread_mutexattr_t kind;
   pthread_mutexattr_init(&kind);
   pthread_mutexattr_setrobust(&kind, PTHREAD_MUTEX_ROBUST);
@@ -278,6 +307,8 @@ int main(int argc, char **argv) {
   publish("fork_child", fork_child);
   publish("open_file", open_file);
   publish("crash", crash);
+  publish("use_loaded", use_loaded);
+  publish("hang", hang);
   publish("loop", loop);
   publish("sleep_on", sleep_on);
   publish("wait_for_release", wait_for_release);

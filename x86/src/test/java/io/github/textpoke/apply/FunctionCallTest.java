@@ -21,6 +21,7 @@ import io.github.textpoke.fixtures.RequiresPtrace;
 import io.github.textpoke.process.MemoryMap;
 import io.github.textpoke.process.ProcStatus;
 import java.time.Duration;
+import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -62,13 +63,13 @@ class FunctionCallTest {
   void whatAFunctionReturnsIsToldAndNothingIsLeftOfTheCall(EngineChoice engine) {
     try (Fixture fixture = Fixture.start("called")) {
       int threads = ProcStatus.threads(fixture.pid()).length;
-      TargetProcess process =
-          TargetProcess.attach(fixture.pid(), AttachOptions.DEFAULT.withEngine(engine));
-      for (long i = -20; i < 20; i++) {
-        assertThat(call(process, fixture, "sum", i, 1L << 40))
-            .isEqualTo(new Returned(i + (1L << 40)));
+      try (TargetProcess process =
+          TargetProcess.attach(fixture.pid(), AttachOptions.DEFAULT.withEngine(engine))) {
+        for (long i = -20; i < 20; i++) {
+          assertThat(call(process, fixture, "sum", i, 1L << 40))
+              .isEqualTo(new Returned(i + (1L << 40)));
+        }
       }
-      process.close();
       assertThat(mappingsOfCalls(fixture)).isZero();
       assertThat(ProcStatus.threads(fixture.pid())).hasSize(threads);
       assertGoesOn(fixture);
@@ -92,6 +93,15 @@ class FunctionCallTest {
       for (int i = 0; i < 3; i++) {
         assertThat(call(process, fixture, "use_own_variables", i, 0)).isEqualTo(new Returned(1017));
       }
+      assertGoesOn(fixture);
+    }
+  }
+
+  @Test
+  void variablesOfALibraryThatWasLoadedLaterAreTheThreadsOwnToo() {
+    try (Fixture fixture = Fixture.start("called");
+        TargetProcess process = TargetProcess.attach(fixture.pid())) {
+      assertThat(call(process, fixture, "use_loaded", 0, 0)).isEqualTo(new Returned(1));
       assertGoesOn(fixture);
     }
   }
@@ -160,14 +170,54 @@ class FunctionCallTest {
   void aFunctionThatDoesNotReturnIsEnded(String function) {
     try (Fixture fixture = Fixture.start("called")) {
       int threads = ProcStatus.threads(fixture.pid()).length;
-      TargetProcess process = TargetProcess.attach(fixture.pid());
-      assertThat(process.call(fixture.address(function), 0, 0, SHORT))
-          .isEqualTo(new TimedOut(true));
+      try (TargetProcess process = TargetProcess.attach(fixture.pid())) {
+        assertThat(process.call(fixture.address(function), 0, 0, SHORT))
+            .isEqualTo(new TimedOut(true));
+      }
       assertThat(fixture.counter("begun")).isEqualTo(1);
       assertThat(mappingsOfCalls(fixture)).isPositive();
-      process.close();
       assertThat(ProcStatus.threads(fixture.pid())).hasSize(threads);
       assertGoesOn(fixture);
+    }
+  }
+
+  /** A parent of vfork hears of nothing but its own death until the child has let go. */
+  @Test
+  void aFunctionThatCanNotBeInterruptedIsLeftAloneAndThatIsSaid() {
+    AttachOptions hasty = AttachOptions.DEFAULT.withPatience(Duration.ofMillis(300));
+    try (Fixture fixture = Fixture.start("called")) {
+      try (TargetProcess process = TargetProcess.attach(fixture.pid(), hasty)) {
+        assertThat(process.call(fixture.address("hang"), 0, 0, SHORT))
+            .isEqualTo(new TimedOut(false));
+      }
+      assertThat(fixture.counter("begun")).isEqualTo(1);
+      assertThat(mappingsOfCalls(fixture)).isPositive();
+      assertGoesOn(fixture);
+    }
+  }
+
+  @Test
+  void aFunctionGoesOnAndItsThreadEndsWhereTheJvmIsKilledMeanwhile() {
+    try (Fixture fixture = Fixture.start("called")) {
+      int threads = ProcStatus.threads(fixture.pid()).length;
+      try (OtherJvm caller =
+          OtherJvm.start(CutOffCaller.class, fixture.pid(), fixture.address("wait_for_release"))) {
+        caller.awaitLine(CutOffCaller.CALLING);
+        fixture.awaitCounter("begun", 1, SOON);
+      }
+      assertGoesOn(fixture);
+      assertThat(fixture.counter("finished")).isZero();
+      fixture.command("release");
+      fixture.awaitCounter("finished", 1, SOON);
+      long deadline = System.nanoTime() + SOON.toNanos();
+      while (ProcStatus.threads(fixture.pid()).length > threads) {
+        assertThat(System.nanoTime()).isLessThan(deadline);
+        LockSupport.parkNanos(100_000);
+      }
+      assertGoesOn(fixture);
+      try (TargetProcess process = TargetProcess.attach(fixture.pid())) {
+        assertThat(call(process, fixture, "sum", 3, 4)).isEqualTo(new Returned(7));
+      }
     }
   }
 
