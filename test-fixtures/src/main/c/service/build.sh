@@ -84,7 +84,7 @@ done
 other() {
   name=service_$1
   library -D"$2" -o "$work/$name.so" service_other_patches.c
-  printf '{"name": "%s", "version": 1, "objects": [{"name": "%s"%s, "functions": [%s]}]%s}\n' \
+  printf '{"name": "%s", "version": "1", "objects": [{"name": "%s"%s, "functions": [%s]}]%s}\n' \
     "$name" "$3" "${6:-}" "$4" "${5:-}" > "$work/$name.json"
   describe "$name"
 }
@@ -106,7 +106,7 @@ other object TICK libnosuchobject.so "$tick"
 
 library -I. -o "$work/service_thousand.so" "$work/units_2.c"
 seq -f %03g 0 999 | sed 's/.*/{"old": "unit_&", "new": "unit_&_new"}/' | paste -sd , > "$work/list"
-printf '{"name": "service_thousand", "version": 1, "objects": [{"name": "", "functions": [%s]}]}\n' \
+printf '{"name": "service_thousand", "version": "1", "objects": [{"name": "", "functions": [%s]}]}\n' \
   "$(cat "$work/list")" > "$work/service_thousand.json"
 describe service_thousand
 
