@@ -48,8 +48,8 @@ zydis_package() {
   fi
 }
 
-# What the build needs and is missing, as packages of Debian and Ubuntu; and of the commands $@, which
-# are called like their packages.
+# What the build needs and is missing, as packages of Debian and Ubuntu; and of the commands $@. But for
+# redis-check-rdb they are called like their packages.
 missing_packages() {
   find_jdk || echo openjdk-17-jdk-headless
   command -v mvn > /dev/null || echo maven
@@ -57,7 +57,7 @@ missing_packages() {
   [ "$(uname -s) $(uname -m)" = "Linux x86_64" ] || return 0
   local command
   for command in gcc "$@"; do
-    command -v "$command" > /dev/null || echo "$command"
+    command -v "$command" > /dev/null || echo "${command/redis-check-rdb/redis-tools}"
   done
   [ -e /usr/include/stdio.h ] || echo libc6-dev
   has_zydis || zydis_package
