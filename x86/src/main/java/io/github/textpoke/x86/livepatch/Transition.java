@@ -23,9 +23,13 @@ import java.util.concurrent.locks.LockSupport;
  */
 final class Transition {
   /**
-   * How long threads may wait in one try: some of them have to come to run, one after the other.
+   * How long threads may wait in the first try: some of them have to come to run, one after the
+   * other. More in each further one, where that was too short.
    */
-  private static final Duration HOLD = Duration.ofMillis(3);
+  private static final long FIRST_HOLD_NANOS = 2_000_000;
+
+  private static final long MORE_HOLD_NANOS = 1_000_000;
+  private static final long LONGEST_HOLD_NANOS = 10_000_000;
 
   private static final long FIRST_PAUSE_NANOS = 10_000_000;
   private static final long LONGEST_PAUSE_NANOS = 100_000_000;
