@@ -16,6 +16,7 @@ import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 import java.util.function.Function;
+import java.util.function.LongPredicate;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
@@ -196,8 +197,8 @@ final class Engines implements ObjectEngine {
   }
 
   /** As {@link StepwiseStay#reference}; the poker has to let go for it. */
-  Optional<CodeReference> reference(ImmutableList<Extent> extents) {
-    return withStepwise(stay -> stay.reference(extents));
+  Optional<CodeReference> reference(ImmutableList<Extent> extents, LongPredicate known) {
+    return withStepwise(stay -> stay.reference(extents, known));
   }
 
   /** As {@link StepwiseStay#change}; the poker has to let go for it. */

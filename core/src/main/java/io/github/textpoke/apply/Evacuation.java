@@ -83,7 +83,7 @@ final class Evacuation {
    * @return null where nothing does
    * @throws PatchException if the target has ended or runs another program
    */
-  @Nullable CodeReference reference(ImmutableList<Extent> extents) {
+  @Nullable CodeReference reference(ImmutableList<Extent> extents, LongPredicate known) {
     ExtentWatch watch = new ExtentWatch(extents);
     long[] stacks;
     try {
@@ -100,7 +100,10 @@ final class Evacuation {
       }
     }
     Addresses inside =
-        address -> extents.stream().anyMatch(extent -> extent.contains(address)) ? 1 : 0;
+        address ->
+            extents.stream().anyMatch(extent -> extent.contains(address)) && !known.test(address)
+                ? 1
+                : 0;
     long deadline = System.nanoTime() + patience.toNanos();
     return contexts.isFree(
             tracer.memory(), tracer.pid(), inside, stacks, deadline, tracer::handlePending)

@@ -26,6 +26,7 @@ import java.util.Optional;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
 import java.util.function.Function;
+import java.util.function.LongPredicate;
 
 /**
  * Does the steps of a plan one by one: the tracer's thread compares, writes and evacuates, the
@@ -223,11 +224,11 @@ final class StepwiseEngine {
   }
 
   /** As {@link StepwiseStay#reference}. */
-  Optional<CodeReference> reference(ImmutableList<Extent> extents) {
+  Optional<CodeReference> reference(ImmutableList<Extent> extents, LongPredicate known) {
     tracer.handlePending();
     tracer.checkAlive();
     seizer.seizeStragglers();
-    return Optional.ofNullable(evacuation.reference(extents));
+    return Optional.ofNullable(evacuation.reference(extents, known));
   }
 
   /** As {@link StepwiseStay#change}. */

@@ -12,6 +12,7 @@ import java.util.concurrent.TimeoutException;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
 import java.util.function.Function;
+import java.util.function.LongPredicate;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
@@ -90,8 +91,8 @@ final class StepwiseStay implements ObjectEngine {
   }
 
   /** What refers to memory of ours; empty: nothing does. */
-  Optional<CodeReference> reference(ImmutableList<Extent> extents) {
-    return execute(engine -> engine.reference(extents));
+  Optional<CodeReference> reference(ImmutableList<Extent> extents, LongPredicate known) {
+    return execute(engine -> engine.reference(extents, known));
   }
 
   /** Tries once to change a turn. */

@@ -38,6 +38,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.Function;
+import java.util.function.LongPredicate;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
@@ -539,11 +540,13 @@ public final class TargetProcess implements AutoCloseable {
    * counts too.
    *
    * @param extents absolute, none of which overlaps another
+   * @param known addresses that may stand in private memory: somebody has them who is told
    * @return the first that was found; empty: nothing does
    * @throws PatchException of the type that names the cause
    */
-  public synchronized Optional<CodeReference> reference(ImmutableList<Extent> extents) {
-    return execute(engine -> engine.reference(extents));
+  public synchronized Optional<CodeReference> reference(
+      ImmutableList<Extent> extents, LongPredicate known) {
+    return execute(engine -> engine.reference(extents, known));
   }
 
   CodeBytes read(long address, int length) {

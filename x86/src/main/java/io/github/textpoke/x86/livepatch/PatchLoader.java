@@ -96,7 +96,7 @@ final class PatchLoader {
     if (mapped.isEmpty()) {
       return;
     }
-    if (process.reference(ImmutableList.copyOf(mapped)).isPresent()) {
+    if (process.reference(ImmutableList.copyOf(mapped), address -> false).isPresent()) {
       PatchHeader header = new PatchHeader(memory, mapped.get(0).start());
       header.setState(PatchState.UNREGISTERED);
       header.publish();

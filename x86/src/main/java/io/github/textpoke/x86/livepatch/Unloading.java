@@ -38,7 +38,10 @@ final class Unloading {
     if (!others.isEmpty() && process.unused(others).size() < others.size()) {
       return Optional.of("a thread is in gates of another live patch that lead to it");
     }
-    return process.reference(memory.build()).map(CodeReference::describe);
+    // The unwinder forgets what was taken back, but leaves the words.
+    return process
+        .reference(memory.build(), address -> address == notes.frames())
+        .map(CodeReference::describe);
   }
 
   /** Gates of other live patches that lead on to gates of this one. */

@@ -48,10 +48,10 @@ class ServedPatchTest {
       LivePatches patches = LivePatches.in(process);
       LoadedPatch two = patches.load(file("service_v2.so"));
       assertThat(two.state()).isEqualTo(PatchState.REGISTERED);
-      two.enable((tries, blockers) -> System.out.println(tries + " " + blockers));
+      two.enable();
       assertThat(two.state()).isEqualTo(PatchState.ENABLED);
       load.awaitCounter("v2", 1000, LONG);
-      two.disable((tries, blockers) -> System.out.println(tries + " " + blockers));
+      two.disable();
       long before = load.counter("v1");
       load.awaitCounter("v1", before + 1000, LONG);
       System.out.println(two.notes());
