@@ -158,7 +158,7 @@ final class Engines implements ObjectEngine {
   }
 
   private void giveUp(@Nullable String reason) {
-    why = reason;
+    why = reason; if (Boolean.getBoolean("debugPoker")) { new Exception("given up: " + reason).printStackTrace(); }
     PokerEngine given = poker;
     if (given != null) {
       given.leave();

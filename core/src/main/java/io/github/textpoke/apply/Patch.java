@@ -57,6 +57,11 @@ public final class Patch {
     return Optional.ofNullable(report);
   }
 
+  /** Whether a newer patch stands over one of its sites. */
+  public boolean isCovered() {
+    return process.isCovered(id());
+  }
+
   /** Whether it was reverted by this handle. */
   public synchronized boolean isReverted() {
     return reverted;

@@ -549,6 +549,10 @@ public final class TargetProcess implements AutoCloseable {
     return execute(engine -> engine.reference(extents, known));
   }
 
+  synchronized boolean isCovered(long id) {
+    return new PatchStack(ledger.contents().entries()).isCovered(id);
+  }
+
   CodeBytes read(long address, int length) {
     return reader.read(address, length);
   }

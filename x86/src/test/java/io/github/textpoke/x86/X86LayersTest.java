@@ -29,7 +29,8 @@ final class X86LayersTest {
           ROOT + ".plan",
           ROOT + ".link",
           ROOT + ".target",
-          ROOT + ".detour");
+          ROOT + ".detour",
+          ROOT + ".livepatch");
 
   private static final int PURE = 6;
 

@@ -1,5 +1,6 @@
 package io.github.textpoke.x86.livepatch;
 
+import io.github.textpoke.PatchException.UnsupportedTargetException;
 import io.github.textpoke.apply.TargetProcess;
 import io.github.textpoke.process.FoundSymbol;
 import io.github.textpoke.x86.link.FrameTable;
@@ -8,9 +9,11 @@ import java.util.Optional;
 /**
  * Tells the program's unwinder of a live patch's object, so that exceptions can be thrown through
  * its functions: by libgcc's own registration, where the program has libgcc. Without it nobody in
- * the program unwinds by that.
+ * the program unwinds by that. A program with one thread can't be told.
  */
 final class FrameRegistry {
+  private static final System.Logger LOGGER = System.getLogger("io.github.textpoke");
+
   private static final String REGISTER = "libgcc_s:__register_frame";
   private static final String DEREGISTER = "libgcc_s:__deregister_frame";
 
@@ -33,8 +36,13 @@ final class FrameRegistry {
     if (table.isEmpty() || !table.get().isTerminated() || function.isEmpty()) {
       return 0;
     }
-    caller.call(function.get(), table.get().start(), "__register_frame of libgcc");
-    return table.get().start();
+    try {
+      caller.call(function.get(), table.get().start(), "__register_frame of libgcc");
+      return table.get().start();
+    } catch (UnsupportedTargetException oneThread) {
+      LOGGER.log(System.Logger.Level.INFO, "no exceptions through it: {0}", oneThread.what());
+      return 0;
+    }
   }
 
   /**

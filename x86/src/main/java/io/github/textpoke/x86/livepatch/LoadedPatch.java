@@ -20,6 +20,7 @@ import io.github.textpoke.apply.TurnSwitch;
 import io.github.textpoke.ledger.Extent;
 import io.github.textpoke.x86.livepatch.PatchNotes.Led;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.Optional;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
@@ -119,6 +120,12 @@ public final class LoadedPatch {
         () -> {
           mend();
           allow("enabled", REGISTERED, DISABLED);
+          takeBack();
+          if (header.patch() != 0) {
+            throw new WrongStateException(
+                "live patch %d ('%s') is below others that stand: disable those first"
+                    .formatted(id, description.name()));
+          }
           enableAlone(listener);
           return id;
         });
@@ -187,9 +194,9 @@ public final class LoadedPatch {
       return;
     }
     header.setTurn(Turn.OLD);
-    standing().ifPresent(Patch::revert);
-    header.setPatch(0);
+    takeBack();
     header.setState(DISABLED);
+    takeBackOthers();
   }
 
   /** The patch that leads to its gates. */
@@ -267,13 +274,32 @@ public final class LoadedPatch {
         .collect(ImmutableList.toImmutableList());
   }
 
-  /** Another one stands over all of it, and does not lead to it. */
+  /**
+   * Another one stands over all of it, and never leads to its functions: with its turn on old its
+   * gates are ways to what was there before. They go when nothing stands over them.
+   */
   private void replaced() {
-    header.setState(DISABLING);
-    standing().ifPresent(Patch::revert);
     header.setTurn(Turn.OLD);
-    header.setPatch(0);
     header.setState(DISABLED);
+  }
+
+  /** Takes back what leads to its gates, unless another patch stands over that. */
+  private void takeBack() {
+    Optional<Patch> patch = standing();
+    if (patch.isPresent() && patch.get().isCovered()) {
+      return;
+    }
+    patch.ifPresent(Patch::revert);
+    header.setPatch(0);
+  }
+
+  /** Takes back what was covered by this one: the newest first. */
+  private void takeBackOthers() {
+    patches.list().stream()
+        .filter(other -> other.id() != id && other.header.patch() != 0)
+        .filter(other -> other.state() == DISABLED)
+        .sorted(Comparator.comparingLong((LoadedPatch other) -> other.header.patch()).reversed())
+        .forEach(LoadedPatch::takeBack);
   }
 
   private void disableAlone(TransitionListener listener) {
@@ -286,9 +312,9 @@ public final class LoadedPatch {
       header.setState(ENABLED);
       throw failure;
     }
-    standing().ifPresent(Patch::revert);
-    header.setPatch(0);
+    takeBack();
     header.setState(DISABLED);
+    takeBackOthers();
     call(notes.callbacks().postUnpatch(), "postUnpatch");
   }
 

@@ -134,7 +134,7 @@ final class PatchLoader {
             new Extent(base, object.size()),
             text(linked),
             callbacks(patch.callbacks(), linked),
-            linked.finalizers(),
+            RunOnce.finalizers(linked),
             0,
             ImmutableList.of(nearest.notes()));
     ImmutableList.Builder<ObjectSegment> segments = ImmutableList.builder();
@@ -226,7 +226,7 @@ final class PatchLoader {
                   .putLong(value + call.addend())
                   .array()));
     }
-    for (long initializer : linked.initializers()) {
+    for (long initializer : RunOnce.initializers(linked)) {
       caller.call(initializer, "an initializer of " + object.name());
     }
   }

@@ -4,15 +4,23 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.github.textpoke.apply.TargetProcess;
 import io.github.textpoke.fixtures.Fixture;
-import java.nio.file.Path;
 import java.time.Duration;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 
-/** Needs the right to trace the programs that it starts. */
+/**
+ * A service under load goes from one version to another and back. Needs the right to trace the
+ * programs that it starts. With {@code -Dsoak=true} 200 rounds.
+ */
+@Timeout(value = 1, unit = TimeUnit.HOURS)
 class ServedPatchTest {
-  private static final Duration LONG = Duration.ofSeconds(30);
+  private static final Duration LONG = Duration.ofSeconds(60);
+  private static final int ROUNDS =
+      Integer.getInteger("rounds", Boolean.getBoolean("soak") ? 200 : 5);
+  private static final int ANSWERS = 200;
 
   private Fixture service;
   private Fixture load;
@@ -29,37 +37,49 @@ class ServedPatchTest {
             "4",
             "--operations",
             "cuts");
+    load.awaitCounter("v1", ANSWERS, LONG);
   }
 
   @AfterEach
-  void stop() {
-    load.close();
-    service.close();
+  void allAnswersWereRight() {
+    try (Fixture loading = load;
+        Fixture serving = service) {
+      serving.assertHealthy();
+      loading.assertHealthy();
+      assertThat(loading.counter("mixed")).as("answers of several versions").isZero();
+      assertThat(loading.counter("lost")).as("lost connections").isZero();
+      assertThat(loading.counter("wrong")).as("wrong answers").isZero();
+    }
   }
 
-  private static Path file(String name) {
-    return Fixture.program(name);
+  private void awaitMore(String version) {
+    load.awaitCounter(version, load.counter(version) + ANSWERS, LONG);
   }
 
   @Test
   void everyAnswerIsWhollyOfOneVersion() {
-    load.awaitCounter("v1", 1000, LONG);
+    long tries = 0;
     try (TargetProcess process = TargetProcess.attach(service.pid())) {
       LivePatches patches = LivePatches.in(process);
-      LoadedPatch two = patches.load(file("service_v2.so"));
-      assertThat(two.state()).isEqualTo(PatchState.REGISTERED);
-      two.enable();
-      assertThat(two.state()).isEqualTo(PatchState.ENABLED);
-      load.awaitCounter("v2", 1000, LONG);
-      two.disable();
-      long before = load.counter("v1");
-      load.awaitCounter("v1", before + 1000, LONG);
-      System.out.println(two.notes());
-      System.out.println("held by " + two.unload());
+      LoadedPatch two = patches.load(Fixture.program("service_v2.so"));
+      LoadedPatch three = patches.load(Fixture.program("service_v3.so"));
+      int[] blocked = new int[1];
+      for (int round = 0; round < ROUNDS; round++) {
+        TransitionListener listener = (count, blockers) -> blocked[0]++;
+        two.enable(listener);
+        awaitMore("v2");
+        three.enable(listener);
+        assertThat(two.state()).isEqualTo(PatchState.DISABLED);
+        awaitMore("v3");
+        three.disable(listener);
+        awaitMore("v1");
+        assertThat(load.counter("mixed")).as("answers of several versions").isZero();
+      }
+      tries = blocked[0];
+      assertThat(three.unload()).as("what holds version 3").isEmpty();
+      assertThat(two.unload()).as("what holds version 2").isEmpty();
+      assertThat(patches.list()).isEmpty();
     }
-    service.assertHealthy();
-    load.assertHealthy();
-    assertThat(load.counter("mixed")).isZero();
-    assertThat(load.counter("lost")).isZero();
+    System.out.printf("%d rounds of 3 transitions, %d tries were in vain%n", ROUNDS, tries);
   }
 }
