@@ -43,6 +43,8 @@ static bool memory(struct thread *self) {
   memset(from, fill, size);
   memcpy(to, from, size);
   bool right = memcmp(from, to, size) == 0 && memchr(to, fill, size) == to;
+  memset(to, 0, size);
+  right &= mempcpy(to, from, size) == (void *)(to + size) && memcmp(from, to, size) == 0;
   to = realloc(to, 2 * size);
   memmove(to + size / 2, to, size);
   right &= to[size / 2] == fill && to[size / 2 + size - 1] == fill;

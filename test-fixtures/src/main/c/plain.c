@@ -11,10 +11,14 @@
  *   around        10 more than what the function at the address of the command "original ADDRESS"
  *                 returns; until then, than repl_2 does
  *
- * Counters of worker I: calls_I; result_01_I to result_15_I: how often the result less x was that;
- * wrong_I: how often it was anything else.
+ * The command "hold ADDRESS" starts a thread that has the address on its stack until "release".
+ *
+ * Counters: held, let_go: how many such threads have begun, and ended. Of worker I: calls_I;
+ * result_01_I to result_15_I: how often the result less x was that; wrong_I: how often it was
+ * anything else.
  */
 #define _GNU_SOURCE
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -85,9 +89,31 @@ static void *work(void *argument) {
   return NULL;
 }
 
+static sem_t released;
+static volatile long holding;
+static counter *held, *let_go;
+
+static void *hold(void *unused) {
+  volatile long word = holding;
+  (*held)++;
+  while (sem_wait(&released) != 0) continue;
+  if (word == 0) fail("nothing was held");
+  word = 0;
+  (*let_go)++;
+  return unused;
+}
+
 static void command(const char *line) {
-  if (strncmp(line, "original ", 9) != 0) fail("no command '%s'", line);
-  original = (function *)strtoul(line + 9, NULL, 16);
+  if (strncmp(line, "original ", 9) == 0) {
+    original = (function *)strtoul(line + 9, NULL, 16);
+  } else if (strncmp(line, "hold ", 5) == 0) {
+    holding = strtol(line + 5, NULL, 16);
+    start_thread(hold, NULL);
+  } else if (strcmp(line, "release") == 0) {
+    sem_post(&released);
+  } else {
+    fail("no command '%s'", line);
+  }
 }
 
 int main(int argc, char **argv) {
@@ -98,6 +124,8 @@ int main(int argc, char **argv) {
   called = strcmp(name, "plain") == 0 ? plain : strcmp(name, "entered") == 0 ? entered : NULL;
   if (called == NULL) fail("no function '%s'", name);
   original = repl_2;
+  held = new_counter("held", 0);
+  let_go = new_counter("let_go", 0);
   publish("plain", plain);
   publish("entered", entered);
   publish("repl_2", repl_2);

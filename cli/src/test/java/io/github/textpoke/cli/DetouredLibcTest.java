@@ -31,7 +31,7 @@ class DetouredLibcTest {
   private static final int THREADS = 4;
   private static final Duration LONG = Duration.ofSeconds(60);
   private static final ImmutableList<String> AMONG_THEM =
-      ImmutableList.of("malloc", "write", "pthread_mutex_lock");
+      ImmutableList.of("malloc", "write", "pthread_mutex_lock", "memcpy", "mempcpy", "memmove");
 
   private static final String PYTHON =
       """

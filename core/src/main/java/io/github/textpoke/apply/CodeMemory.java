@@ -6,12 +6,16 @@ import com.google.common.collect.ImmutableList;
 import com.google.common.collect.ImmutableSet;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException.NoRoomException;
+import io.github.textpoke.PatchException.PlanRefusedException;
+import io.github.textpoke.Site;
 import io.github.textpoke.apply.CodePatch.Made;
 import io.github.textpoke.ledger.DetourNote;
 import io.github.textpoke.ledger.Extent;
 import io.github.textpoke.ledger.LedgerEntry;
 import io.github.textpoke.ledger.Progress;
 import io.github.textpoke.ledger.Progress.State;
+import io.github.textpoke.plan.PatchPlan;
+import io.github.textpoke.plan.Poke;
 import io.github.textpoke.process.Mapping;
 import io.github.textpoke.process.MemoryMap;
 import io.github.textpoke.process.NearHole;
@@ -20,6 +24,7 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -45,6 +50,9 @@ final class CodeMemory {
 
   /** How often a hole that was taken meanwhile is followed by another. */
   private static final int TRIES = 16;
+
+  /** How much longer than before is waited until threads are looked at again. */
+  private static final long LOOK_AGAIN_NANOS = 5_000_000;
 
   private static final int PAGE = 4096;
 
@@ -76,8 +84,66 @@ final class CodeMemory {
    * Finds room for a patch, and writes its code there.
    *
    * @throws NoRoomException if there is none in reach
+   * @throws PlanRefusedException by rule 10 if a thread may be in the code of a retired patch that
+   *     leads inside of the sites
    */
   Placed place(CodePatch patch) {
+    Placed placed = find(patch);
+    checkNobodyComesBack(placed.made().plan());
+    return placed;
+  }
+
+  /**
+   * Who is in the copies of a retired patch goes on behind that patch's sites, or where their
+   * instructions lead. If the new plan displaces the same together, that is in its copies, or
+   * outside. If it displaces more, because one site leads inside of another, it may be inside.
+   */
+  private void checkNobodyComesBack(PatchPlan plan) {
+    ImmutableSet<Site> sites = displaced(plan);
+    if (sites.size() < 2) {
+      return;
+    }
+    Optional<LedgerEntry> before = comingBack(sites, ledger.contents().entries());
+    for (int i = 0; i < TRIES && before.isPresent(); i++) {
+      // No event tells that a thread has left.
+      LockSupport.parkNanos(i * LOOK_AGAIN_NANOS);
+      before = comingBack(sites, sweep(ledger.contents().entries()));
+    }
+    if (before.isPresent()) {
+      LedgerEntry entry = before.get();
+      Site site = displaced(entry.plan()).iterator().next();
+      throw new PlanRefusedException(
+          10,
+          site.address(),
+          site.bytes().hex(),
+          "a thread may still be in the code of patch %d (%s), which was reverted, and would go on inside of a site"
+              .formatted(entry.id(), entry.note().label()),
+          "try again when it has left");
+    }
+  }
+
+  private static Optional<LedgerEntry> comingBack(
+      ImmutableSet<Site> sites, ImmutableList<LedgerEntry> entries) {
+    return entries.stream()
+        .filter(entry -> entry.progress().state() == State.RETIRED)
+        .filter(
+            entry -> {
+              ImmutableSet<Site> others = displaced(entry.plan());
+              return !others.equals(sites)
+                  && others.stream().anyMatch(other -> sites.stream().anyMatch(other::overlaps));
+            })
+        .findFirst();
+  }
+
+  /** Sites of which several instructions are displaced. */
+  private static ImmutableSet<Site> displaced(PatchPlan plan) {
+    return plan.pokes().stream()
+        .filter(Poke::displaces)
+        .map(Poke::site)
+        .collect(ImmutableSet.toImmutableSet());
+  }
+
+  private Placed find(CodePatch patch) {
     ImmutableList<LedgerEntry> entries = ledger.contents().entries();
     Optional<Placed> again = adopt(patch, entries);
     if (again.isPresent()) {

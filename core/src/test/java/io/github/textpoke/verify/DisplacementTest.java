@@ -109,6 +109,35 @@ class DisplacementTest {
     }
   }
 
+  /** The several instructions of one may lead inside of the other. */
+  @ParameterizedTest
+  @EnumSource(MemoryModel.class)
+  void onceOneSiteIsEnteredTheWayBackEvacuatesTheOtherToo(MemoryModel model) {
+    PatchPlan back =
+        PatchPlan.of(
+                INT3,
+                List.of(
+                    displacing(SITE, 5, 5, REDIRECT, 1, 3),
+                    displacing(SITE + 64, 5, 5, REDIRECT, 2)))
+            .inverse();
+    // All but the first byte of the second site, and a core sync.
+    int done = back.steps().size() - 2;
+    assertSafe(Verifier.checkRollback(back, done, model), back);
+    ImmutableList<Step> way =
+        ImmutableList.<Step>builder()
+            .addAll(back.steps().subList(0, done))
+            .addAll(PokeProtocol.rollback(back, done))
+            .build();
+    assertSafe(Verifier.check(back, way, Target.OLD, model), back);
+    assertThat(way).filteredOn(Evacuate.class::isInstance).hasSize(2);
+    for (Step evacuation : way.stream().filter(Evacuate.class::isInstance).toList()) {
+      ImmutableList<Step> bent =
+          way.stream().filter(step -> step != evacuation).collect(ImmutableList.toImmutableList());
+      assertThat(Verifier.check(back, bent, Target.OLD, model).text())
+          .contains("neither old nor new");
+    }
+  }
+
   @ParameterizedTest
   @EnumSource(MemoryModel.class)
   void withoutTheEvacuationAThreadRunsTheMiddleOfTheNewInstruction(MemoryModel model) {

@@ -9,6 +9,7 @@ import io.github.textpoke.PatchException.PlanRefusedException;
 import io.github.textpoke.apply.AttachOptions;
 import io.github.textpoke.apply.AttachOptions.EngineChoice;
 import io.github.textpoke.apply.TargetProcess;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
@@ -25,7 +26,7 @@ import org.junit.jupiter.params.provider.ValueSource;
  */
 @Timeout(300)
 class CompanionsTest {
-  private static final int TOGGLES = 1_500;
+  private static final int TOGGLES = 500;
   private static final int MOST_STANDING = 5;
 
   @Test
@@ -121,8 +122,31 @@ class CompanionsTest {
           .isThrownBy(entered::toItself)
           .satisfies(refused -> assertThat(refused.rule()).isEqualTo(7))
           .withMessageContaining("can't be displaced together")
-          .withMessageContaining("a patch of ours stands");
+          .withMessageContaining("our earlier patch");
       first.revert();
+      // No thread is in its copy any more, which leads behind the first instruction.
+      entered.toItself().revert();
+      program.assertResult(1);
+      program.assertRight();
+    }
+  }
+
+  @Test
+  void whileAThreadMayBeInACopyOfBeforeThatLeadsInsideItIsRefused() {
+    try (PlainProgram program = new PlainProgram(2, "entered");
+        TargetProcess process = TargetProcess.attach(program.pid())) {
+      Detours detours = Detours.in(process);
+      Detour before = detours.at("plain:enterer").toItself();
+      program.fixture.command("hold " + Long.toHexString(before.original()));
+      program.fixture.awaitCounter("held", 1, Duration.ofSeconds(10));
+      before.revert();
+      DetourSite entered = detours.at("plain:entered");
+      assertThatExceptionOfType(PlanRefusedException.class)
+          .isThrownBy(entered::toItself)
+          .satisfies(refused -> assertThat(refused.rule()).isEqualTo(10))
+          .withMessageContaining("patch 1 ");
+      program.fixture.command("release");
+      program.fixture.awaitCounter("let_go", 1, Duration.ofSeconds(10));
       entered.toItself().revert();
       program.assertResult(1);
       program.assertRight();
