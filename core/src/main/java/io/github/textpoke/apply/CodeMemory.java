@@ -89,7 +89,9 @@ final class CodeMemory {
    */
   Placed place(CodePatch patch) {
     Placed placed = find(patch);
-    checkNobodyComesBack(placed.made().plan());
+    if (patch.hasCompanions()) {
+      checkNobodyComesBack(placed.made().plan());
+    }
     return placed;
   }
 
@@ -100,9 +102,6 @@ final class CodeMemory {
    */
   private void checkNobodyComesBack(PatchPlan plan) {
     ImmutableSet<Site> sites = displaced(plan);
-    if (sites.size() < 2) {
-      return;
-    }
     Optional<LedgerEntry> before = comingBack(sites, ledger.contents().entries());
     for (int i = 0; i < TRIES && before.isPresent(); i++) {
       // No event tells that a thread has left.

@@ -29,6 +29,14 @@ public interface CodePatch {
    */
   Made make(long code, long data);
 
+  /**
+   * Whether the old code of one site of the plan that was made leads inside of another. Then no
+   * thread may be in a copy of the one that was made without the other.
+   */
+  default boolean hasCompanions() {
+    return false;
+  }
+
   /** The alignment of code and data: a cache line. */
   int ALIGNMENT = 64;
 

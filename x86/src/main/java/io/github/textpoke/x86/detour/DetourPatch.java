@@ -32,6 +32,8 @@ final class DetourPatch implements CodePatch {
   /** Where what was there before runs; known when there is a place. */
   private long original;
 
+  private boolean hasCompanions;
+
   /**
    * @param functions of the process, as they stand now
    */
@@ -95,6 +97,7 @@ final class DetourPatch implements CodePatch {
           planner.displace(
               entry.code(), entry.site(), code, code + COPY, entry.entrances(), functions);
       copies = displacing.copies();
+      hasCompanions = !displacing.companions().isEmpty();
       original = code + COPY;
       plan = displacing.plan();
     }
@@ -117,6 +120,11 @@ final class DetourPatch implements CodePatch {
       all = all.concat(CodeBytes.filled(body - all.length(), X86Planner.INT3)).concat(bodyCode);
     }
     return new Made(plan, bypass(code, stub), all, values);
+  }
+
+  @Override
+  public boolean hasCompanions() {
+    return hasCompanions;
   }
 
   /** The time of an override begins now. */
