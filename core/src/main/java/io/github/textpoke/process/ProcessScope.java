@@ -15,7 +15,6 @@ import io.github.textpoke.elf.SymbolScope;
 import java.util.ArrayList;
 import java.util.IdentityHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.stream.Stream;
@@ -39,7 +38,7 @@ final class ProcessScope implements SymbolScope {
   private final MemoryMap map;
   private final MemoryReader memory;
   private final LoadedObjects objects;
-  private final Map<LoadedObject, DynamicSection> dynamics = new IdentityHashMap<>();
+  private final IdentityHashMap<LoadedObject, DynamicSection> dynamics = new IdentityHashMap<>();
 
   /** Found when it is first asked for. */
   private @Nullable ImmutableList<LoadedObject> order;
@@ -73,8 +72,8 @@ final class ProcessScope implements SymbolScope {
             || symbol.kind() == DynamicSymbol.Kind.THREAD_LOCAL;
     return symbol.isExported()
         && isAddress
-        && (symbol.version().equals(version) && !version.isEmpty()
-            || !symbol.isHiddenVersion() && (version.isEmpty() || symbol.version().isEmpty()));
+        && ((symbol.version().equals(version) && !version.isEmpty())
+            || (!symbol.isHiddenVersion() && (version.isEmpty() || symbol.version().isEmpty())));
   }
 
   private Definition definition(LoadedObject object, DynamicSymbol symbol) {
