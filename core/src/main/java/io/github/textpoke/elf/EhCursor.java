@@ -101,7 +101,7 @@ final class EhCursor {
         }
       }
     }
-    if (at > end || isAugmented && at > instructions) {
+    if (at > end || (isAugmented && at > instructions)) {
       throw bytes.bad("an entry of .eh_frame that ends at offset " + end + " is cut off");
     }
     return new Cie(

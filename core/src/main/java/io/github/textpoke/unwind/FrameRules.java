@@ -108,7 +108,7 @@ final class FrameRules {
     // that register.
     int order = Long.compareUnsigned(cfa, now);
     if (order < 0
-        || order == 0 && !(row.registers().get(row.returnAddress()) instanceof InRegister)) {
+        || (order == 0 && !(row.registers().get(row.returnAddress()) instanceof InRegister))) {
       throw new UnknownCallerException(
           "its caller's stack pointer would be 0x%x, which is not above 0x%x".formatted(cfa, now));
     }
