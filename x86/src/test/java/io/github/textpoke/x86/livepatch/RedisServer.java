@@ -9,6 +9,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
@@ -30,10 +31,12 @@ final class RedisServer implements AutoCloseable {
   private final Process keeper;
   private final int pid;
   private final Path socket;
+  private final List<String> lines;
   private final Thread reader;
 
-  private RedisServer(Process keeper, int pid, Path socket, Thread reader) {
+  private RedisServer(Process keeper, int pid, Path socket, List<String> lines, Thread reader) {
     this.keeper = keeper;
+    this.lines = lines;
     this.pid = pid;
     this.socket = socket;
     this.reader = reader;
@@ -54,7 +57,7 @@ final class RedisServer implements AutoCloseable {
       Process keeper = new ProcessBuilder(command).redirectErrorStream(true).start();
       BufferedReader output = keeper.inputReader(StandardCharsets.UTF_8);
       int pid = Integer.parseInt(output.readLine());
-      List<String> lines = new ArrayList<>();
+      List<String> lines = Collections.synchronizedList(new ArrayList<>());
       for (String line = output.readLine(); ; line = output.readLine()) {
         assertThat(line).as("redis-server has ended before it was ready: %s", lines).isNotNull();
         lines.add(line);
@@ -62,7 +65,7 @@ final class RedisServer implements AutoCloseable {
           break;
         }
       }
-      return new RedisServer(keeper, pid, socket, drain(output));
+      return new RedisServer(keeper, pid, socket, lines, drain(output, lines));
     } catch (IOException e) {
       throw new UncheckedIOException("starting redis-server", e);
     }
@@ -89,13 +92,13 @@ final class RedisServer implements AutoCloseable {
   }
 
   /** A full pipe would hold the server. */
-  private static Thread drain(BufferedReader output) {
+  private static Thread drain(BufferedReader output, List<String> lines) {
     Thread reader =
         new Thread(
             () -> {
               try (BufferedReader closing = output) {
-                while (closing.readLine() != null) {
-                  // Nobody asks for what it says.
+                for (String line = closing.readLine(); line != null; line = closing.readLine()) {
+                  lines.add(line);
                 }
               } catch (IOException e) {
                 throw new UncheckedIOException(e);
@@ -115,8 +118,11 @@ final class RedisServer implements AutoCloseable {
     return socket;
   }
 
-  boolean isAlive() {
-    return Files.exists(Path.of("/proc", Integer.toString(pid), "exe"));
+  /** That it runs: it says more when it has crashed. */
+  void assertAlive() {
+    assertThat(Path.of("/proc", Integer.toString(pid), "exe"))
+        .as("the server; its output: %s", String.join("\n", List.copyOf(lines)))
+        .exists();
   }
 
   @Override

@@ -2,14 +2,22 @@ package io.github.textpoke.x86.livepatch;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import com.google.common.collect.ImmutableList;
 import io.github.textpoke.apply.TargetProcess;
+import io.github.textpoke.fixtures.Fixture;
 import io.github.textpoke.x86.detour.Detour;
 import io.github.textpoke.x86.detour.Detours;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Optional;
+import java.util.function.LongSupplier;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** A server that is not ours, under load. Needs the right to trace the programs that it starts. */
 class RedisTest {
@@ -31,11 +39,11 @@ class RedisTest {
   void answersAsBefore() {
     try (RedisServer ending = server;
         RedisClients closing = clients) {
+      ending.assertAlive();
       long patched = closing.patched();
       closing.awaitPongs();
       assertThat(closing.patched()).isLessThanOrEqualTo(patched + CONNECTIONS);
       closing.assertRight();
-      assertThat(ending.isAlive()).isTrue();
     }
   }
 
@@ -50,5 +58,57 @@ class RedisTest {
       }
     }
     assertThat(clients.patched()).isZero();
+  }
+
+  @ParameterizedTest
+  @EnumSource(Consistency.class)
+  void pingIsReplacedAndPutBackAHundredTimes(Consistency consistency) throws IOException {
+    Path file = Fixture.program("redis_ping.so");
+    LivePatch description =
+        new LivePatch(
+            "redis-ping",
+            "1",
+            consistency,
+            false,
+            ImmutableList.of(
+                new PatchedObject(
+                    "",
+                    Optional.empty(),
+                    ImmutableList.of(
+                        new PatchedFunction(
+                            new PatchedFunction.Named("pingCommand", 0), "new_ping")))),
+            Callbacks.NONE);
+    try (TargetProcess process = TargetProcess.attach(server.pid())) {
+      LoadedPatch patch =
+          LivePatches.in(process).load(file.toString(), Files.readAllBytes(file), description);
+      assertThat(clients.patched()).isZero();
+      for (int i = 0; i < TOGGLES; i++) {
+        patch.enable();
+        assertOnly(clients::awaitPatched, clients::pongs);
+        patch.disable();
+        assertOnly(clients::awaitPongs, clients::patched);
+      }
+      assertThat(patch.unload()).isEmpty();
+      assertThat(process.patches()).isEmpty();
+    }
+  }
+
+  @Test
+  void theDescriptionIsInTheObject() {
+    try (TargetProcess process = TargetProcess.attach(server.pid())) {
+      LoadedPatch patch = LivePatches.in(process).load(Fixture.program("redis_ping.so"));
+      assertThat(patch.description().name()).isEqualTo("redis-ping");
+      patch.enable();
+      clients.awaitPatched();
+      patch.disable();
+    }
+  }
+
+  /** Calls that began before the change may end behind it: one for each connection. */
+  private static void assertOnly(Runnable awaited, LongSupplier others) {
+    awaited.run();
+    long before = others.getAsLong();
+    awaited.run();
+    assertThat(others.getAsLong()).isEqualTo(before);
   }
 }
