@@ -13,11 +13,12 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicLongArray;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.concurrent.locks.LockSupport;
-import java.util.function.LongSupplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -31,20 +32,21 @@ final class RedisClients implements AutoCloseable {
 
   private final LongAdder pongs = new LongAdder();
   private final LongAdder patched = new LongAdder();
-  private final LongAdder others = new LongAdder();
+  private final AtomicLongArray pings;
   private final AtomicReference<@Nullable Throwable> failure = new AtomicReference<>();
   private final List<SocketChannel> channels = new ArrayList<>();
   private final List<Thread> threads = new ArrayList<>();
   private volatile boolean ending;
 
   RedisClients(Path socket, int connections) {
+    pings = new AtomicLongArray(connections);
     for (int i = 0; i < connections; i++) {
-      String key = "key" + i;
+      int index = i;
       try {
         SocketChannel channel = SocketChannel.open(StandardProtocolFamily.UNIX);
         channels.add(channel);
         channel.connect(UnixDomainSocketAddress.of(socket));
-        threads.add(new Thread(() -> run(new Connection(channel), key), "redis client " + i));
+        threads.add(new Thread(() -> run(new Connection(channel, index)), "redis client " + i));
       } catch (IOException e) {
         throw new UncheckedIOException(e);
       }
@@ -52,7 +54,8 @@ final class RedisClients implements AutoCloseable {
     threads.forEach(Thread::start);
   }
 
-  private void run(Connection connection, String key) {
+  private void run(Connection connection) {
+    String key = "key" + connection.index;
     try {
       for (long n = 1; !ending; n++) {
         ping(connection);
@@ -76,11 +79,11 @@ final class RedisClients implements AutoCloseable {
       expect(PATCHED, answer);
       patched.increment();
     }
+    pings.incrementAndGet(connection.index);
   }
 
-  private void expect(String expected, String answer) {
+  private static void expect(String expected, String answer) {
     assertThat(answer).isEqualTo(expected);
-    others.increment();
   }
 
   /** How often PING was answered as redis does. */
@@ -93,24 +96,18 @@ final class RedisClients implements AutoCloseable {
     return patched.sum();
   }
 
-  /** Waits for answers to commands that are sent from now on; fails if it sees none. */
-  void awaitPongs() {
-    await(this::pongs);
-  }
-
-  /** As {@link #awaitPongs}. */
-  void awaitPatched() {
-    await(this::patched);
-  }
-
-  /** As many more as there are connections may be under way. */
-  private void await(LongSupplier count) {
-    long enough = count.getAsLong() + 2L * threads.size();
+  /** Waits until each connection has an answer to a PING that was sent from now on. */
+  void awaitPings() {
+    long[] enough = new long[threads.size()];
+    // The next one of each may have been sent before.
+    Arrays.setAll(enough, i -> pings.get(i) + 2);
     long deadline = System.nanoTime() + TIMEOUT.toNanos();
-    while (count.getAsLong() < enough) {
-      assertRight();
-      assertThat(System.nanoTime() - deadline).as("ns behind the deadline").isNegative();
-      LockSupport.parkNanos(100_000);
+    for (int i = 0; i < enough.length; i++) {
+      while (pings.get(i) < enough[i]) {
+        assertRight();
+        assertThat(System.nanoTime() - deadline).as("ns behind the deadline").isNegative();
+        LockSupport.parkNanos(100_000);
+      }
     }
   }
 
@@ -145,10 +142,12 @@ final class RedisClients implements AutoCloseable {
     private static final int SIZE = 4096;
 
     private final SocketChannel channel;
+    private final int index;
     private final ByteBuffer received = ByteBuffer.allocate(SIZE).flip();
 
-    private Connection(SocketChannel channel) {
+    private Connection(SocketChannel channel, int index) {
       this.channel = channel;
+      this.index = index;
     }
 
     /** The answer's first character, and its text. */

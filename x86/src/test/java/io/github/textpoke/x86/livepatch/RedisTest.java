@@ -32,7 +32,7 @@ class RedisTest {
   void start() {
     server = RedisServer.start(directory);
     clients = new RedisClients(server.socket(), CONNECTIONS);
-    clients.awaitPongs();
+    clients.awaitPings();
   }
 
   @AfterEach
@@ -40,9 +40,7 @@ class RedisTest {
     try (RedisServer ending = server;
         RedisClients closing = clients) {
       ending.assertAlive();
-      long patched = closing.patched();
-      closing.awaitPongs();
-      assertThat(closing.patched()).isLessThanOrEqualTo(patched + CONNECTIONS);
+      assertOnly(closing::pongs, closing::patched);
       closing.assertRight();
     }
   }
@@ -53,7 +51,7 @@ class RedisTest {
       Detours detours = Detours.in(process);
       for (int i = 0; i < TOGGLES; i++) {
         Detour detour = detours.at("pingCommand").toItself();
-        clients.awaitPongs();
+        clients.awaitPings();
         detour.revert();
       }
     }
@@ -84,9 +82,9 @@ class RedisTest {
       assertThat(clients.patched()).isZero();
       for (int i = 0; i < TOGGLES; i++) {
         patch.enable();
-        assertOnly(clients::awaitPatched, clients::pongs);
+        assertOnly(clients::patched, clients::pongs);
         patch.disable();
-        assertOnly(clients::awaitPongs, clients::patched);
+        assertOnly(clients::pongs, clients::patched);
       }
       assertThat(patch.unload()).isEmpty();
       assertThat(process.patches()).isEmpty();
@@ -99,16 +97,18 @@ class RedisTest {
       LoadedPatch patch = LivePatches.in(process).load(Fixture.program("redis_ping.so"));
       assertThat(patch.description().name()).isEqualTo("redis-ping");
       patch.enable();
-      clients.awaitPatched();
+      assertOnly(clients::patched, clients::pongs);
       patch.disable();
     }
   }
 
-  /** Calls that began before the change may end behind it: one for each connection. */
-  private static void assertOnly(Runnable awaited, LongSupplier others) {
-    awaited.run();
+  /** Commands that are sent from now on. */
+  private void assertOnly(LongSupplier answers, LongSupplier others) {
+    clients.awaitPings();
     long before = others.getAsLong();
-    awaited.run();
+    long answered = answers.getAsLong();
+    clients.awaitPings();
     assertThat(others.getAsLong()).isEqualTo(before);
+    assertThat(answers.getAsLong()).isGreaterThan(answered);
   }
 }
