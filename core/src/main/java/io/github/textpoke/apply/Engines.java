@@ -158,7 +158,8 @@ final class Engines implements ObjectEngine {
   }
 
   private void giveUp(@Nullable String reason) {
-    why = reason; if (Boolean.getBoolean("debugPoker")) { new Exception("given up: " + reason).printStackTrace(); }
+    why = reason;
+    new Exception("GIVENUP " + reason).printStackTrace();
     PokerEngine given = poker;
     if (given != null) {
       given.leave();

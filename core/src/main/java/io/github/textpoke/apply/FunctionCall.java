@@ -1,6 +1,7 @@
 package io.github.textpoke.apply;
 
 import com.google.common.collect.ImmutableList;
+import com.google.common.hash.Hashing;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException;
 import io.github.textpoke.PatchException.NoRoomException;
@@ -37,6 +38,9 @@ final class FunctionCall {
   /** Where each part begins. */
   private static final int MEMORY_AT = PAGE;
 
+  /** Offset in the memory: not 0 where nobody runs, and somebody may again. */
+  private static final int RESTS = PAGE - Long.BYTES;
+
   private static final int GUARD_AT = 2 * PAGE;
   private static final int STACK_AT = 3 * PAGE;
   private static final int THREAD_AT = STACK_AT + STACK;
@@ -61,7 +65,15 @@ final class FunctionCall {
     MemoryMap map = MemoryMap.read(pid);
     check(map, function);
     GlibcThread thread = GlibcThread.read(pid, map, reader);
-    long base = place(engine, map, function, thread, memory(thread, function, first, second));
+    CodeBytes memory = memory(thread, function, first, second);
+    long rested = rested(map, thread);
+    long base = rested;
+    if (rested == 0) {
+      base = place(engine, map, function, thread, memory);
+    } else {
+      // Whose patcher is killed while it runs is not used again.
+      engine.fill(base + MEMORY_AT, memory);
+    }
     long size = THREAD_AT + (long) thread.size();
     Clone clone =
         new Clone(
@@ -73,15 +85,51 @@ final class FunctionCall {
     try {
       outcome = engine.call(clone, base, base + MEMORY_AT, timeout);
     } catch (PatchException failure) {
-      if (failure.outcome() == Outcome.UNTOUCHED) {
+      if (failure.outcome() == Outcome.UNTOUCHED && rested == 0) {
         ObjectMemory.unmap(pid, engine, NAME, base, base + size);
       }
       throw failure;
     }
     if (outcome instanceof Returned) {
-      ObjectMemory.unmap(pid, engine, NAME, base, base + size);
+      rest(engine, base, thread);
     }
     return outcome;
+  }
+
+  /**
+   * Memory in which a thread of ours has run, and may run again as the same thread: allocators keep
+   * what they know of a thread in its thread-local variables, some of them in lists of all threads.
+   * So it is never unmapped, nor written anew.
+   *
+   * @return absolute address; 0: there is none
+   */
+  private long rested(MemoryMap map, GlibcThread thread) {
+    for (Mapping mapping : map.mappings()) {
+      if (mapping.executable() && ObjectMemory.isOurs(mapping, NAME)) {
+        boolean isWhole =
+            map.at(mapping.start() + THREAD_AT + thread.size() - 1)
+                .filter(end -> ObjectMemory.isOurs(end, NAME))
+                .isPresent();
+        if (isWhole
+            && reader.read(mapping.start(), code.length()).equals(code)
+            && reader
+                .read(mapping.start() + MEMORY_AT + RESTS, Long.BYTES)
+                .equals(mark(mapping.start(), thread))) {
+          return mapping.start();
+        }
+      }
+    }
+    return 0;
+  }
+
+  private static void rest(StepwiseStay engine, long base, GlibcThread thread) {
+    engine.fill(base + MEMORY_AT + RESTS, mark(base, thread));
+  }
+
+  /** Says as what thread it began: libraries that come later may have other variables. */
+  private static CodeBytes mark(long base, GlibcThread thread) {
+    byte[] sum = Hashing.sha256().hashBytes(thread.bytes(base + THREAD_AT).toByteArray()).asBytes();
+    return CodeBytes.copyOf(sum, 0, Long.BYTES);
   }
 
   private void check(MemoryMap map, long function) {

@@ -162,16 +162,18 @@ public final class ObjectMemory {
                 }));
   }
 
+  /** A file that the program could make at that path is not one that was removed. */
+  static boolean isOurs(Mapping mapping, String name) {
+    return mapping.path().equals(IN_MAPS + name) && mapping.deleted() && !mapping.shared();
+  }
+
   static void unmap(int pid, ObjectEngine engine, String name, long start, long end) {
     ImmutableList<Mapping> inside =
         MemoryMap.read(pid).mappings().stream()
             .filter(mapping -> mapping.start() < end && mapping.end() > start)
             .collect(ImmutableList.toImmutableList());
     for (Mapping mapping : inside) {
-      // A file that the program could make at that path is not one that was removed.
-      boolean isOurs =
-          mapping.path().equals(IN_MAPS + name) && mapping.deleted() && !mapping.shared();
-      if (!isOurs || mapping.start() < start || mapping.end() > end) {
+      if (!isOurs(mapping, name) || mapping.start() < start || mapping.end() > end) {
         throw new UnwritableMappingException(
             mapping.start(),
             "it is not to be unmapped: expected mappings of "

@@ -78,6 +78,14 @@ record GateAreas(ImmutableList<Area> areas) {
     return new Area(object, image, ways, at, detours.gates(ways, at, turn));
   }
 
+  /**
+   * Room that touches no other mapping: the end of one, to which the loader and others keep
+   * pointers, must not look like a pointer to ours.
+   */
+  static long roomApart(ObjectMemory memory, ImageInMemory image, long size) {
+    return memory.room(image.start(), image.end(), PAGE + size + PAGE) + PAGE;
+  }
+
   /** Plans the gates of one object, and maps them where there is room. */
   static Area map(
       ObjectMemory memory,
@@ -88,7 +96,7 @@ record GateAreas(ImmutableList<Area> areas) {
       ImmutableList<Gates.Way> ways,
       long turn) {
     for (int i = 0; ; i++) {
-      long at = memory.room(image.start(), image.end(), size(ways.size()));
+      long at = roomApart(memory, image, size(ways.size()));
       Area area = plan(detours, object, image, ways, at, turn);
       if (memory.map(name, ImmutableList.of(area.segment()))) {
         return area;

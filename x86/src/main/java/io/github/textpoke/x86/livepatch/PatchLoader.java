@@ -112,9 +112,7 @@ final class PatchLoader {
     TargetObject first = targets.get(0);
     long headerSize = PatchHeader.size(patch, patch.count());
     long gatesSize = GateAreas.size(first.sites().size());
-    long start =
-        memory.room(
-            first.image().start(), first.image().end(), headerSize + object.size() + gatesSize);
+    long start = GateAreas.roomApart(memory, first.image(), headerSize + object.size() + gatesSize);
     long base = start + headerSize;
     Linked linked = Linker.link(object, base, process.resolver().scope());
     long turn = PatchHeader.turn(start);

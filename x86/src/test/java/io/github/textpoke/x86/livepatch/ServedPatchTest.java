@@ -76,6 +76,22 @@ class ServedPatchTest {
         assertThat(load.counter("mixed")).as("answers of several versions").isZero();
       }
       tries = blocked[0];
+      System.err.println(
+          three.notes().object()
+              + " "
+              + three.notes().text()
+              + " "
+              + three.notes().gates().stream().map(a -> a.memory()).toList()
+              + " "
+              + Long.toHexString(three.notes().frames())
+              + " start "
+              + Long.toHexString(three.notes().object().start()));
+      try {
+        System.err.println(
+            java.nio.file.Files.readString(
+                java.nio.file.Path.of("/proc/" + service.pid() + "/maps")));
+      } catch (Exception e) {
+      }
       assertThat(three.unload()).as("what holds version 3").isEmpty();
       assertThat(two.unload()).as("what holds version 2").isEmpty();
       assertThat(patches.list()).isEmpty();
