@@ -64,6 +64,25 @@ if command -v g++ > /dev/null; then
 else
   echo "test-fixtures: g++ is missing, so the service is not built; tests that start it fail"
 fi
+compile inherited
+
+# early is not one of the others: nothing may run in it before it is patched.
+early() {
+  output=$1
+  shift
+  newest=$(ls -t early.c libearly.c build.sh | head -n 1)
+  if [ -x "$out/$output" ] && [ ! "$newest" -nt "$out/$output" ]; then
+    return
+  fi
+  # shellcheck disable=SC2086
+  gcc $flags -o "$out/$output.new" "$@"
+  mv "$out/$output.new" "$out/$output"
+}
+
+early libearly.so libearly.c -shared -Wl,-soname,libearly.so
+early early early.c -L"$out" -Wl,--no-as-needed -l:libearly.so -Wl,-rpath,'$ORIGIN'
+early early_static early.c -static -no-pie
+early early_static_pie early.c -static-pie
 
 # Needs no 32-bit libc, only an assembler and a linker.
 if [ ! i386.S -ot "$out/i386" ] || [ ! -x "$out/i386" ]; then

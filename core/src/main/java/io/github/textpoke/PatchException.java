@@ -669,6 +669,19 @@ public abstract sealed class PatchException extends RuntimeException {
     }
   }
 
+  /** A program could not be started. Nothing of it has run. */
+  public static final class LaunchFailedException extends PatchException {
+    private static final long serialVersionUID = 1L;
+
+    /**
+     * @param what what could not be done
+     * @param remedy what the user can do
+     */
+    public LaunchFailedException(String what, String remedy) {
+      super(what, Outcome.UNTOUCHED, remedy);
+    }
+  }
+
   /** No memory is free for code of ours where it must be. Nothing was written. */
   public static final class NoRoomException extends PatchException {
     private static final long serialVersionUID = 1L;

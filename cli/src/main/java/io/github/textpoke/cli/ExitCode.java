@@ -11,6 +11,7 @@ import io.github.textpoke.PatchException.BadSiteException;
 import io.github.textpoke.PatchException.CodeChangedException;
 import io.github.textpoke.PatchException.EngineFailedException;
 import io.github.textpoke.PatchException.EvacuationTimeoutException;
+import io.github.textpoke.PatchException.LaunchFailedException;
 import io.github.textpoke.PatchException.NoRoomException;
 import io.github.textpoke.PatchException.NoSuchPatchException;
 import io.github.textpoke.PatchException.NoSuchProcessException;
@@ -50,6 +51,7 @@ final class ExitCode {
           .put(BadObjectException.class, USAGE)
           .put(BadPlanException.class, USAGE)
           .put(NoSuchPatchException.class, USAGE)
+          .put(LaunchFailedException.class, USAGE)
           .put(PlanRefusedException.class, REFUSED)
           .put(UnsafePlanException.class, REFUSED)
           .put(UnsupportedPlanException.class, REFUSED)

@@ -298,13 +298,18 @@ final class Engines implements ObjectEngine {
     }
   }
 
-  /** Leaves the target. */
-  void leave() {
+  /** Leaves the target until the next command. */
+  void letGo() {
     stepwise.leave();
     PokerEngine now = poker;
     if (now != null) {
       now.leave();
     }
+  }
+
+  /** Leaves the target. */
+  void leave() {
+    letGo();
     lock.close();
   }
 

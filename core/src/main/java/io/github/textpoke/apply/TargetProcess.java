@@ -147,6 +147,19 @@ public final class TargetProcess implements AutoCloseable {
   }
 
   /**
+   * Starts a program so that patches are in place before its first instruction.
+   *
+   * @param command the program, a file's name or one that is looked for in PATH, and its arguments
+   * @return how to start it: patches and all else are still to be said
+   * @throws IllegalArgumentException if it is empty
+   * @throws UnsupportedPlatformException where processes can't be patched
+   */
+  public static Launch launch(List<String> command) {
+    ensureAvailability();
+    return Launch.of(command);
+  }
+
+  /**
    * Attaches with {@link AttachOptions#DEFAULT}.
    *
    * @throws PatchException of the type that names the cause; nothing was written
@@ -746,6 +759,13 @@ public final class TargetProcess implements AutoCloseable {
       TargetExecedException failure = new TargetExecedException(pid);
       failure.addSuppressed(otherMemory);
       throw failure;
+    }
+  }
+
+  /** Leaves the target until the next command: no thread is traced, and none of ours is in it. */
+  synchronized void letGo() {
+    if (!closed) {
+      engines.letGo();
     }
   }
 

@@ -17,6 +17,9 @@ public final class Errno {
   /** Input or output error: for /proc/PID/mem, the page can't be accessed. */
   public static final int EIO = 5;
 
+  /** Not an executable file of a kind that the kernel knows. */
+  public static final int ENOEXEC = 8;
+
   /** No child to wait for. */
   public static final int ECHILD = 10;
 

@@ -41,6 +41,12 @@ public final class Kernel {
   public static final int SYS_EXIT = 60;
 
   /** System call number. */
+  public static final int SYS_PAUSE = 34;
+
+  /** System call number. */
+  public static final int SYS_PRCTL = 157;
+
+  /** System call number. */
   public static final int SYS_MEMBARRIER = 324;
 
   /** futex(2). */

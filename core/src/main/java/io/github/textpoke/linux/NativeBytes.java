@@ -51,6 +51,31 @@ public final class NativeBytes {
     return memory.getLong(offset);
   }
 
+  /** The four bytes at {@code offset}, little-endian. */
+  public int getInt(int offset) {
+    return memory.getInt(offset);
+  }
+
+  /** Sets the four bytes at {@code offset}, little-endian. */
+  public void putInt(int offset, int value) {
+    memory.putInt(offset, value);
+  }
+
+  /**
+   * Waits while the word at {@code offset} holds {@code value}, until somebody wakes us, or for a
+   * time.
+   *
+   * @param scratch at least 16 bytes
+   */
+  public void await(int offset, int value, long nanos, NativeBytes scratch) {
+    Kernel.futexWait(address(offset), value, nanos, scratch);
+  }
+
+  /** Wakes all who wait at the word at {@code offset}. */
+  public void wake(int offset) {
+    Kernel.futexWake(address(offset));
+  }
+
   /** A copy of {@code length} bytes from {@code offset}. */
   public CodeBytes get(int offset, int length) {
     byte[] bytes = new byte[length];

@@ -76,6 +76,12 @@ public final class Ptrace {
           | 1 << EVENT_CLONE
           | 1 << EVENT_EXEC;
 
+  /**
+   * Only the thread itself, and its end with ours (PTRACE_O_EXITKILL): for a program that has not
+   * begun.
+   */
+  private static final int START_OPTIONS = SYSCALL_STOPS_ARE_MARKED | 1 << EVENT_EXEC | 1 << 20;
+
   private static final int WNOHANG = 1;
   private static final int WALL = 0x40000000;
   private static final int WNOTHREAD = 0x20000000;
@@ -104,6 +110,14 @@ public final class Ptrace {
   /** Traces {@code tid} without stopping it. */
   public int seize(int tid) {
     return call(SEIZE, tid, 0, OPTIONS);
+  }
+
+  /**
+   * Traces {@code tid} without stopping it, alone: what it makes is not traced. Should the calling
+   * OS thread end, the kernel kills the process.
+   */
+  public int seizeBeforeStart(int tid) {
+    return call(SEIZE, tid, 0, START_OPTIONS);
   }
 
   /** Asks {@code tid} to stop; {@link #await} reports it. */
@@ -275,6 +289,20 @@ public final class Ptrace {
                   libc.waitpid(-1, base + STATUS, WALL | WNOTHREAD | (block ? 0 : WNOHANG)));
       if (tid != -Errno.EINTR) {
         return tid;
+      }
+    }
+  }
+
+  /**
+   * Waits until a traced thread stops or ends, and takes nothing else.
+   *
+   * @return its id, or the negated errno; {@link #status} tells what happened
+   */
+  public int await(int tid) {
+    for (; ; ) {
+      int who = (int) Libc.orErrno(libc.waitpid(tid, base + STATUS, WALL | WNOTHREAD));
+      if (who != -Errno.EINTR) {
+        return who;
       }
     }
   }

@@ -108,6 +108,21 @@ public final class Registers {
     memory.putLong(RAX, value);
   }
 
+  /**
+   * Makes the thread return from the function at whose first instruction it stands.
+   *
+   * @param address its return address, the word at {@link #rsp}
+   */
+  public void returnTo(long address) {
+    memory.putLong(RIP, address);
+    memory.putLong(RSP, rsp() + Long.BYTES);
+  }
+
+  /** Sets the number of the system call that the thread is entering; -1: it is in none. */
+  public void setOrigRax(long number) {
+    memory.putLong(ORIG_RAX, number);
+  }
+
   /** Makes these equal to {@code other}. */
   public void copyFrom(Registers other) {
     for (int offset = 0; offset < SIZE; offset += 8) {

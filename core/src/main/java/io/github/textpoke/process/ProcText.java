@@ -19,9 +19,12 @@ final class ProcText {
   }
 
   static String read(int pid, String name) {
+    return new String(bytes(pid, name), StandardCharsets.UTF_8);
+  }
+
+  static byte[] bytes(int pid, String name) {
     try {
-      return new String(
-          Uninterruptibly.call(() -> Files.readAllBytes(path(pid, name))), StandardCharsets.UTF_8);
+      return Uninterruptibly.call(() -> Files.readAllBytes(path(pid, name)));
     } catch (IOException e) {
       throw failure(pid, name, e);
     }

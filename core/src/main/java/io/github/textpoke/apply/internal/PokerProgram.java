@@ -25,6 +25,13 @@ public interface PokerProgram {
    */
   CodeBytes caller();
 
+  /**
+   * The code that starts a program, to be called in this JVM as a C function with the address of a
+   * {@link LaunchLayout}: it starts a process that shares this JVM's memory, the launcher, which
+   * starts the program, and returns the launcher's process id or the negated errno.
+   */
+  CodeBytes launcher();
+
   /** The numbers of all system calls in {@link #code}. */
   ImmutableSortedSet<Integer> systemCalls();
 }

@@ -61,6 +61,12 @@ public final class PokerTasks implements PokerProgram {
     return CodeBytes.copyOf(bytes, 0, bytes.length);
   }
 
+  @Override
+  public CodeBytes launcher() {
+    byte[] bytes = LaunchTask.emit(new Assembler());
+    return CodeBytes.copyOf(bytes, 0, bytes.length);
+  }
+
   /** What stands where, for who reads the listing. */
   ImmutableMap<Integer, String> notes() {
     return assembler.notes();

@@ -20,10 +20,12 @@ final class Sys {
   static final int CLONE = 56;
   static final int FORK = 57;
   static final int VFORK = 58;
+  static final int EXECVE = 59;
   static final int EXIT = 60;
   static final int WAIT4 = 61;
   static final int KILL = 62;
   static final int FTRUNCATE = 77;
+  static final int CHDIR = 80;
   static final int READLINK = 89;
   static final int PTRACE = 101;
   static final int GETPPID = 110;
@@ -39,6 +41,7 @@ final class Sys {
   static final int TGKILL = 234;
   static final int WAITID = 247;
   static final int OPENAT = 257;
+  static final int DUP3 = 292;
   static final int KCMP = 312;
   static final int MEMFD_CREATE = 319;
   static final int MEMBARRIER = 324;
@@ -67,8 +70,10 @@ final class Sys {
 
   static final int SIGTRAP = 5;
   static final int SIGBUS = 7;
+  static final int SIGKILL = 9;
   static final int SIGSEGV = 11;
   static final int SIGALRM = 14;
+  static final int SIGTERM = 15;
   static final int SIGCHLD = 17;
   static final int SIGSTOP = 19;
   static final int SIGTTOU = 22;
@@ -97,6 +102,7 @@ final class Sys {
   static final int MFD_CLOEXEC = 1;
   static final int CLOSE_RANGE_UNSHARE = 2;
   static final int SCHED_OTHER = 0;
+  static final int AT_FDCWD = -100;
   static final int O_RDONLY = 0;
   static final int O_RDWR = 2;
   static final int O_DIRECTORY = 0x10000;
@@ -115,6 +121,7 @@ final class Sys {
   static final int KCMP_VM = 1;
   static final int MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE = 32;
   static final int MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE = 64;
+  static final int PR_SET_PDEATHSIG = 1;
   static final int PR_SET_PTRACER = 0x59616d61;
 
   // ---------------------------------------------------------------- structs: offsets, sizes

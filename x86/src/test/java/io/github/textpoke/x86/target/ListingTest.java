@@ -23,6 +23,7 @@ import org.junit.jupiter.api.Test;
 final class ListingTest {
   private static final String POKER = "poker_tasks.txt";
   private static final String BORROWER = "borrow_task.txt";
+  private static final String LAUNCHER = "launch_task.txt";
   private static final String PROPERTY = "textpoke.writeListing";
   private static final String HEADER =
       """
@@ -44,6 +45,13 @@ final class ListingTest {
     Assembler assembler = new Assembler();
     BorrowTask.emit(assembler);
     compare(BORROWER, listing(new PokerTasks().borrower(), assembler.notes()));
+  }
+
+  @Test
+  void theCodeOfTheLauncherIsThatOfTheListing() throws IOException {
+    Assembler assembler = new Assembler();
+    LaunchTask.emit(assembler);
+    compare(LAUNCHER, listing(new PokerTasks().launcher(), assembler.notes()));
   }
 
   private static void compare(String name, String listing) throws IOException {
