@@ -29,6 +29,7 @@ import picocli.CommandLine.Spec;
       PatchCommands.Toggle.class,
       PatchCommands.Revert.class,
       PatchCommands.Recover.class,
+      LaunchCommand.class,
       HelpCommand.class
     },
     footerHeading = "%nSITE is 0xADDR or [object:]symbol[#n][+offset].%n",

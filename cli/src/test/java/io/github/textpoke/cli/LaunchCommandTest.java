@@ -1,0 +1,166 @@
+package io.github.textpoke.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.google.common.collect.ImmutableList;
+import io.github.textpoke.fixtures.Fixture;
+import io.github.textpoke.fixtures.RequiresPtrace;
+import java.io.IOException;
+import java.lang.ProcessBuilder.Redirect;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** The command, in a JVM of its own, and the same program started by itself: what is different. */
+@RequiresPtrace
+@Timeout(value = 120, unit = TimeUnit.SECONDS)
+final class LaunchCommandTest {
+  /** What a program gets from whoever starts it, as unlike the usual as it can be. */
+  private static final String SURROUNDINGS =
+      """
+      trap '' %s
+      umask 027
+      ulimit -S -n 333
+      ulimit -S -c 0
+      exec 7< /dev/null 8>> "$1"
+      cd "$2"
+      shift 2
+      exec env 'not a name=1' EMPTY= "$(printf 'BYTES=\\377\\376')" nice -n 3 "$@"
+      """;
+
+  /** SIGSETXID of nptl. */
+  private static final int LIBC_SIGNAL = 33;
+
+  @TempDir Path folder;
+
+  @BeforeAll
+  static void libraryIsBesideTheProgram() {
+    Fixture.program("libearly.so");
+  }
+
+  private static ImmutableList<String> java(String... arguments) {
+    return ImmutableList.<String>builder()
+        .add(Path.of(System.getProperty("java.home"), "bin", "java").toString())
+        .add("-XX:-MaxFDLimit", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+        .add("-Dtextpoke.descriptors=0,1,2,7,8")
+        .add("-cp", System.getProperty("java.class.path"), Main.class.getName())
+        .add(arguments)
+        .build();
+  }
+
+  private Process start(String ignored, List<String> command) throws IOException {
+    List<String> words =
+        ImmutableList.<String>builder()
+            .add("sh", "-c", SURROUNDINGS.formatted(ignored), "sh")
+            .add(folder.resolve("eight").toString(), folder.toString())
+            .addAll(command)
+            .build();
+    return new ProcessBuilder(words)
+        .redirectInput(Redirect.from(Path.of("/dev/null").toFile()))
+        .redirectOutput(folder.resolve("output").toFile())
+        .redirectError(folder.resolve("error").toFile())
+        .start();
+  }
+
+  private String text(String file) throws IOException {
+    return Files.readString(folder.resolve(file), StandardCharsets.ISO_8859_1);
+  }
+
+  private static ImmutableList<String> launch(List<String> options, List<String> program) {
+    return ImmutableList.<String>builder()
+        .addAll(java("launch"))
+        .addAll(options)
+        .add("--")
+        .addAll(program)
+        .build();
+  }
+
+  @ParameterizedTest
+  @CsvSource({"USR1 INT, exit, 17", "TRAP, exit, 0", "HUP CHLD, kill, 10"})
+  void theProgramIsAsIfItHadBeenStartedByItself(String ignored, String how, String number)
+      throws Exception {
+    List<String> program =
+        List.of(Fixture.program("inherited").toString(), how, number, "-x", "--", "two words", "");
+
+    int alone = start(ignored, program).waitFor();
+    String output = text("output");
+    assertThat(output).contains("fd 8 ", "limit 7 333 ", "variable not a name=1", "nice 3 ");
+    assertThat(text("error")).isEmpty();
+    int launched =
+        start(ignored, launch(List.of("--return", "libc:fsync=0", "--return", "main=1"), program))
+            .waitFor();
+
+    assertThat(text("error")).isEmpty();
+    // main is the first thing that differs: it does not run.
+    assertThat(launched).isEqualTo(1);
+    assertThat(text("output")).isEmpty();
+    launched = start(ignored, launch(List.of("--return", "libc:fsync=0"), program)).waitFor();
+    assertThat(text("error")).isEmpty();
+    assertThat(launched).isEqualTo(alone);
+    assertThat(lines(text("output"))).isEqualTo(lines(output));
+  }
+
+  /** But for signal 33, which the JVM's libc takes for itself and does not pass on as ignored. */
+  private static List<String> lines(String output) {
+    return output.lines().map(LaunchCommandTest::withoutLibcSignal).toList();
+  }
+
+  private static String withoutLibcSignal(String line) {
+    String name = "SigIgn:\t";
+    return line.startsWith(name)
+        ? name
+            + Long.toHexString(
+                Long.parseUnsignedLong(line.substring(name.length()), 16)
+                    & ~(1L << LIBC_SIGNAL - 1))
+        : line;
+  }
+
+  @Test
+  void nothingOfAProgramRunsBeforeItIsPatched() throws Exception {
+    List<String> program = List.of(Fixture.program("early").toString());
+    List<String> options =
+        List.of(
+            "--return", "early:early_in_preinit=0",
+            "--return", "early_in_constructor=0,0,0",
+            "--return", "libearly.so:early_in_library=0",
+            "--return", "early_result=0x2a");
+
+    assertThat(start("USR2", launch(options, program)).waitFor()).isEqualTo(42);
+    assertThat(text("output")).isEqualTo("main\n");
+    assertThat(text("error")).isEmpty();
+  }
+
+  @Test
+  void whatIsNotStartedEndsWith125AndSaysWhy() throws Exception {
+    List<String> program = List.of(Fixture.program("inherited").toString());
+
+    assertThat(start("USR2", launch(List.of("--return", "no_such_function=0"), program)).waitFor())
+        .isEqualTo(LaunchCommand.NOT_STARTED);
+    assertThat(text("error")).startsWith("textpoke: no symbol 'no_such_function'");
+    assertThat(text("output")).isEmpty();
+    assertThat(start("USR2", launch(List.of(), List.of("no-such-program"))).waitFor())
+        .isEqualTo(LaunchCommand.NOT_STARTED);
+    assertThat(text("error")).contains("no program 'no-such-program'").hasLineCount(1);
+  }
+
+  @Test
+  void aSignalToTheCommandReachesTheProgram() throws Exception {
+    Process command =
+        start("USR2", launch(List.of(), List.of(Fixture.program("inherited").toString(), "wait")));
+    while (!text("output").contains("limit 15 ")) {
+      assertThat(command.isAlive()).isTrue();
+      Thread.onSpinWait();
+    }
+    command.destroy(); // SIGTERM
+
+    assertThat(command.waitFor()).isEqualTo(128 + 15);
+  }
+}
