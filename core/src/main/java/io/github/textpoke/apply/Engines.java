@@ -159,7 +159,7 @@ final class Engines implements ObjectEngine {
 
   private void giveUp(@Nullable String reason) {
     why = reason;
-    new Exception("GIVENUP " + reason).printStackTrace();
+
     PokerEngine given = poker;
     if (given != null) {
       given.leave();

@@ -13,6 +13,9 @@ import java.util.concurrent.locks.LockSupport;
  * at a time.
  */
 final class PokerSession {
+  /** How long helper and poker may wait for the kernel. */
+  private static final long LONGEST_NANOS = 60_000_000_000L;
+
   private static final long LOOK_NANOS = 100_000_000;
   private static final long LOOK_OFTEN_NANOS = 1_000_000;
   private static final long SPIN_NANOS = 100_000;
@@ -120,12 +123,25 @@ final class PokerSession {
       if (interference.pauses()) {
         goOn();
       }
-      if (System.nanoTime() - deadline > 0
+      if (System.nanoTime() - deadline > 0 && isInKernel() && deadline - begun < LONGEST_NANOS) {
+        deadline += patience.toNanos();
+      } else if (System.nanoTime() - deadline > 0
           && memory.compareAndSet(SessionLayout.TAKEN, number - 1, number)) {
         // Nobody will take it on any more; the next request finds it answered as cancelled.
         return Answer.CANCELLED;
       }
     }
+  }
+
+  /**
+   * Whether helper or poker waits for the kernel and can't be interrupted: the first core sync of a
+   * process waits for all processors (RCU), which takes seconds where these are busy.
+   */
+  private boolean isInKernel() {
+    ProcStatus ofPoker = ProcStatus.read(ProcStatus.onlyChild(pid, helper));
+    ProcStatus ofHelper = ProcStatus.read(helper);
+    return (ofPoker != null && ofPoker.state() == 'D')
+        || (ofHelper != null && ofHelper.state() == 'D');
   }
 
   private boolean isAskedToLook() {
