@@ -41,7 +41,9 @@ import org.jspecify.annotations.Nullable;
  * which no thread runs.
  */
 final class Switching implements ThreadLooks.Onlooker {
+  private static final int FUTEX_WAKE_PRIVATE = 1 | 128;
   private static final int FUTEX_WAKE_OP_PRIVATE = 5 | 128;
+  private static final int ALL = Integer.MAX_VALUE;
 
   /** FUTEX_OP(FUTEX_OP_OR, COMMIT, FUTEX_OP_CMP_EQ, 0): include/uapi/linux/futex.h. */
   private static final int OR_COMMIT = 2 << 28 | Turn.COMMIT << 12;
@@ -99,6 +101,7 @@ final class Switching implements ThreadLooks.Onlooker {
       } finally {
         if (!tracer.isOver()) {
           set(isDone == what.toNew() ? Turn.NEW : Turn.OLD);
+          helper.call(Kernel.SYS_FUTEX, what.turn(), FUTEX_WAKE_PRIVATE, ALL, 0, 0, 0);
         }
       }
       return report(isDone, System.nanoTime() - start);
@@ -135,7 +138,7 @@ final class Switching implements ThreadLooks.Onlooker {
   private boolean commit() {
     long result =
         helper.call(
-            Kernel.SYS_FUTEX, what.turn(), FUTEX_WAKE_OP_PRIVATE, 1, 1, what.turn(), OR_COMMIT);
+            Kernel.SYS_FUTEX, what.turn(), FUTEX_WAKE_OP_PRIVATE, ALL, 1, what.turn(), OR_COMMIT);
     if (result < 0) {
       throw new SystemCallException(
           "futex(FUTEX_WAKE_OP) in process " + tracer.pid(), (int) -result, Outcome.ROLLED_BACK);
@@ -168,9 +171,11 @@ final class Switching implements ThreadLooks.Onlooker {
     if (isOutside(index, stacks.use(new StackTrace(callers, trace.end()), code), registers.rsp())) {
       // What it has read of the turn may be of an earlier try.
       registers.setRip(gate.waiting().start());
+      registers.leaveSystemCall();
       accept(index, tracer.ptrace.setRegisters(tid, registers) == 0);
     } else {
       registers.setRip(what.toNew() ? gate.toOld() : gate.toNew());
+      registers.leaveSystemCall();
       tracer.ptrace.setRegisters(tid, registers);
     }
   }

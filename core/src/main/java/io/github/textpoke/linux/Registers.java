@@ -103,6 +103,11 @@ public final class Registers {
     memory.putLong(RIP, address);
   }
 
+  /** Of a thread that is in a system call: the kernel does not restart it. */
+  public void leaveSystemCall() {
+    memory.putLong(ORIG_RAX, -1);
+  }
+
   /** Sets the result of a system call. */
   public void setRax(long value) {
     memory.putLong(RAX, value);

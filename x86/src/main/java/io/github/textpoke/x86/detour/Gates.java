@@ -86,8 +86,8 @@ public record Gates(
   public static TurnSwitch.Gate gate(
       long at, CodeBytes code, long turn, long original, long replacement) {
     CodeBytes found = code.slice(GATE, GATE + GateCode.SIZE);
-    for (boolean yields : new boolean[] {true, false}) {
-      GateCode gate = GateCode.of(at + GATE, turn, original, replacement, yields);
+    for (boolean sleeps : new boolean[] {true, false}) {
+      GateCode gate = GateCode.of(at + GATE, turn, original, replacement, sleeps);
       if (gate.bytes().equals(found)) {
         return gate.gate();
       }
@@ -106,7 +106,7 @@ public record Gates(
    * @throws PlanRefusedException if one can't be led
    */
   static Gates of(
-      X86Planner planner, List<Entry> entries, List<Way> ways, long at, long turn, boolean yields) {
+      X86Planner planner, List<Entry> entries, List<Way> ways, long at, long turn, boolean sleeps) {
     ImmutableList.Builder<PatchPlan> plans = ImmutableList.builder();
     ImmutableList.Builder<Poke> bypasses = ImmutableList.builder();
     ImmutableList.Builder<Function> functions = ImmutableList.builder();
@@ -129,7 +129,7 @@ public record Gates(
         plans.add(displacing.plan());
       }
       long replacement = ways.get(i).replacement();
-      GateCode gate = GateCode.of(stub + GATE, turn, original, replacement, yields);
+      GateCode gate = GateCode.of(stub + GATE, turn, original, replacement, sleeps);
       CodeBytes entryStub = EntryStub.bytes(stub, stub + GATE);
       bypasses.addAll(EntryStub.bypass(planner, stub, entryStub, original).pokes());
       entryStub.concat(copy).copyTo(0, code, i * SIZE, COPY + copy.length());

@@ -2,7 +2,9 @@ package io.github.textpoke.x86.detour;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.github.textpoke.apply.AttachOptions;
 import io.github.textpoke.apply.TargetProcess;
+import java.time.Duration;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -18,12 +20,16 @@ class DetourTogglesTest {
   private static final int RUNS = SOAK ? 5 : 1;
   private static final int TOGGLES = Integer.getInteger("toggles", SOAK ? 20_000 : 300);
 
+  /** Eight workers and whatever else runs share two processors. */
+  private static final AttachOptions PATIENT =
+      AttachOptions.DEFAULT.withPatience(Duration.ofSeconds(60));
+
   @ParameterizedTest
   @ValueSource(ints = {1, 2, 8})
   void workersSeeTheOneFunctionOrTheOther(int workers) {
     for (int run = 0; run < RUNS; run++) {
       try (PlainProgram program = new PlainProgram(workers);
-          TargetProcess process = TargetProcess.attach(program.pid())) {
+          TargetProcess process = TargetProcess.attach(program.pid(), PATIENT)) {
         Detours detours = Detours.in(process);
         long replacement = program.address("repl_2");
         long traps = 0;
