@@ -451,6 +451,30 @@ public final class TargetProcess implements AutoCloseable {
         engine -> engine.exclusively(() -> apply(compile(plan), label, Optional.of(note))));
   }
 
+  /**
+   * Has the ledger forget sites whose code is gone: the program has unmapped it, and what is mapped
+   * there now, if anything is, has not been patched. Nothing is written there. A patch that has
+   * other sites too stands on with those, by another number; one that has none is retired.
+   *
+   * @param isGone tells of the absolute address of a site, also of one in code of ours that a
+   *     patch's bypass changes
+   * @throws PatchException if another patcher does not let go in time
+   */
+  public synchronized void retire(LongPredicate isGone) {
+    this.<Boolean>exclusively(
+        () -> {
+          new GoneCode(ledger.ledger(), isGone).retire();
+          // What was verified was so for the code that was there.
+          compiled.keySet().removeIf(plan -> isGone(plan, isGone));
+          patches.removeIf(patch -> patch.id() != 0 && isGone(patch.plan(), isGone));
+          return true;
+        });
+  }
+
+  private static boolean isGone(PatchPlan plan, LongPredicate isGone) {
+    return plan.pokes().stream().anyMatch(poke -> isGone.test(poke.address()));
+  }
+
   /** Verifies a plan, so that it is applied without that delay later. */
   public synchronized void prepare(PatchPlan plan) {
     compile(plan);

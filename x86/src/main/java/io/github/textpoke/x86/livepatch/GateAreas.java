@@ -58,7 +58,8 @@ record GateAreas(ImmutableList<Area> areas) {
                 function.replacement(),
                 function.original()));
       }
-      return new GateArea(object, memory(), led.build());
+      return new GateArea(
+          object, image.bias(), image.image().buildId().orElse(""), memory(), led.build());
     }
   }
 

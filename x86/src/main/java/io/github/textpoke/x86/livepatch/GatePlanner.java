@@ -1,11 +1,13 @@
 package io.github.textpoke.x86.livepatch;
 
 import com.google.common.collect.ImmutableList;
+import com.google.common.collect.ImmutableSet;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException.WrongStateException;
 import io.github.textpoke.apply.ObjectMemory;
 import io.github.textpoke.apply.TurnSwitch;
 import io.github.textpoke.process.ImageInMemory;
+import io.github.textpoke.process.SiteResolver;
 import io.github.textpoke.x86.detour.Gates;
 import io.github.textpoke.x86.livepatch.PatchNotes.GateArea;
 import io.github.textpoke.x86.livepatch.PatchNotes.Led;
@@ -13,6 +15,7 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
@@ -41,6 +44,24 @@ final class GatePlanner {
   GateAreas gates(@Nullable GateAreas ready, List<LoadedPatch> below) {
     PatchNotes notes = patch.notes();
     Map<String, ImmutableList<Gates.Way>> ways = ways(notes, below);
+    return gates(ready, notes, ways);
+  }
+
+  /**
+   * Gates for the objects that are loaded now and whose functions are not led yet. It takes nothing
+   * back from others there: those are not enabled.
+   *
+   * @param led those whose functions are led
+   */
+  GateAreas come(ImmutableSet<GateArea> led) {
+    PatchNotes notes = patch.notes();
+    Map<String, ImmutableList<Gates.Way>> ways = new LinkedHashMap<>(ways(notes, List.of()));
+    led.forEach(area -> ways.remove(area.object()));
+    return gates(null, notes, ways);
+  }
+
+  private GateAreas gates(
+      @Nullable GateAreas ready, PatchNotes notes, Map<String, ImmutableList<Gates.Way>> ways) {
     if (ready != null && leads(ready, ways) && ready.fit(memory)) {
       return ready;
     }
@@ -72,7 +93,10 @@ final class GatePlanner {
   private GateAreas.Area area(
       PatchNotes notes, String object, ImageInMemory image, ImmutableList<Gates.Way> ways) {
     for (GateArea known : notes.gates()) {
-      if (known.object().equals(object) && known.memory().length() == GateAreas.size(ways.size())) {
+      // One of an object that has gone leads to code at its old place; its memory is ours still.
+      if (known.object().equals(object)
+          && known.bias() == image.bias()
+          && known.memory().length() == GateAreas.size(ways.size())) {
         GateAreas.Area again =
             GateAreas.plan(
                 patches.detours(),
@@ -109,19 +133,14 @@ final class GatePlanner {
   }
 
   /** What is led where, by object: its own functions first, then those that it takes back. */
-  private static Map<String, ImmutableList<Gates.Way>> ways(
-      PatchNotes notes, List<LoadedPatch> below) {
+  private Map<String, ImmutableList<Gates.Way>> ways(PatchNotes notes, List<LoadedPatch> below) {
     Map<String, Map<Long, Gates.Way>> ways = new LinkedHashMap<>();
-    List<PatchedObject> described = notes.patch().objects();
-    for (int i = 0; i < described.size(); i++) {
-      // Of several areas of one object the newest comes first, and each holds its own functions.
-      PatchedObject object = described.get(i);
-      GateArea area = areaOf(notes, i);
-      Map<Long, Gates.Way> own = ways.computeIfAbsent(area.object(), name -> new LinkedHashMap<>());
-      for (int k = 0; k < object.functions().size(); k++) {
-        Led led = area.functions().get(k);
-        own.put(led.address(), new Gates.Way(led.site(), led.replacement()));
-      }
+    int next = 0;
+    for (PatchedObject object : notes.patch().objects()) {
+      List<Long> replacements =
+          notes.replacements().subList(next, next + object.functions().size());
+      own(notes, object, replacements).ifPresent(own -> ways.put(name(object), own));
+      next += object.functions().size();
     }
     if (notes.patch().replaces()) {
       for (LoadedPatch other : below) {
@@ -140,15 +159,43 @@ final class GatePlanner {
     return lists;
   }
 
-  /** The newest area of the i-th object: the notes keep the order of the objects. */
-  private static GateArea areaOf(PatchNotes notes, int i) {
-    return current(notes).get(i);
+  private String name(PatchedObject object) {
+    return TargetObject.name(patches.process(), object);
   }
 
-  /** The newest area of each object, in the order of the objects. */
-  static ImmutableList<GateArea> current(PatchNotes notes) {
+  /** The functions of one object, by address; empty where it is not loaded. */
+  private Optional<Map<Long, Gates.Way>> own(
+      PatchNotes notes, PatchedObject object, List<Long> replacements) {
+    String name = name(object);
+    Optional<GateArea> known =
+        current(notes).stream().filter(area -> area.object().equals(name)).findFirst();
+    Map<Long, Gates.Way> own = new LinkedHashMap<>();
+    if (known.isPresent()) {
+      // Each area holds its own functions first.
+      for (int k = 0; k < replacements.size(); k++) {
+        Led led = known.get().functions().get(k);
+        own.put(led.address(), new Gates.Way(led.site(), replacements.get(k)));
+      }
+      return Optional.of(own);
+    }
+    Optional<TargetObject> found = TargetObject.find(patches.process(), object);
+    if (found.isEmpty()) {
+      return Optional.empty();
+    }
+    for (int k = 0; k < replacements.size(); k++) {
+      String site = found.get().sites().get(k);
+      own.put(patches.process().address(site), new Gates.Way(site, replacements.get(k)));
+    }
+    return Optional.of(own);
+  }
+
+  /** The newest area of each object that is loaded where it was. */
+  private ImmutableList<GateArea> current(PatchNotes notes) {
+    SiteResolver resolver = patches.process().resolver();
     Map<String, GateArea> newest = new LinkedHashMap<>();
-    notes.gates().forEach(area -> newest.putIfAbsent(area.object(), area));
+    notes.gates().stream()
+        .filter(area -> GoneObjects.isThere(resolver, area))
+        .forEach(area -> newest.putIfAbsent(area.object(), area));
     return ImmutableList.copyOf(newest.values());
   }
 

@@ -13,6 +13,7 @@ import io.github.textpoke.x86.link.PatchObject;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Comparator;
 import java.util.Optional;
 
 /**
@@ -29,6 +30,8 @@ import java.util.Optional;
  * object once, and keeps what it has found. Thread-safe.
  */
 public final class LivePatches {
+  private static final System.Logger LOGGER = System.getLogger("io.github.textpoke");
+
   private final TargetProcess process;
   private final LoadOptions options;
   private final ObjectMemory memory;
@@ -104,7 +107,7 @@ public final class LivePatches {
     return PatchHeader.all(memory).stream()
         .filter(header -> header.notes().isPresent() && header.state().isPresent())
         .map(header -> new LoadedPatch(this, header))
-        .sorted(java.util.Comparator.comparingLong(LoadedPatch::id))
+        .sorted(Comparator.comparingLong(LoadedPatch::id))
         .collect(ImmutableList.toImmutableList());
   }
 
@@ -122,6 +125,48 @@ public final class LivePatches {
             () ->
                 new NoSuchPatchException(
                     process.pid(), id, all.stream().map(LoadedPatch::id).toList()));
+  }
+
+  /**
+   * Has each live patch make up for objects that have come or gone; see {@link
+   * LoadedPatch#refresh}.
+   *
+   * @return whether there was anything to do
+   * @throws PatchException as {@link LoadedPatch#refresh}; those that were enabled before are
+   *     refreshed
+   */
+  public boolean refresh() {
+    return process.exclusively(this::refreshAlone);
+  }
+
+  /** In the order in which they were enabled, so that the newest one's functions run. */
+  private boolean refreshAlone() {
+    boolean isAny = false;
+    for (LoadedPatch patch : inOrder()) {
+      isAny |= patch.refresh();
+    }
+    return isAny;
+  }
+
+  private ImmutableList<LoadedPatch> inOrder() {
+    return list().stream()
+        .sorted(Comparator.comparingLong(LoadedPatch::patch))
+        .collect(ImmutableList.toImmutableList());
+  }
+
+  /** Before a command: what is wrong with an object that another patch waits for is logged. */
+  void refreshForCommand() {
+    for (LoadedPatch patch : inOrder()) {
+      try {
+        patch.refresh();
+      } catch (PatchException failure) {
+        LOGGER.log(
+            System.Logger.Level.WARNING,
+            "live patch {0} could not be refreshed: {1}",
+            patch.id(),
+            failure.getMessage());
+      }
+    }
   }
 
   private LivePatch byNames(Path file, PatchObject object) {

@@ -120,6 +120,7 @@ public final class LoadedPatch {
         () -> {
           mend();
           allow("enabled", REGISTERED, DISABLED);
+          patches.refreshForCommand();
           takeBack();
           if (header.patch() != 0) {
             throw new WrongStateException(
@@ -148,6 +149,7 @@ public final class LoadedPatch {
         () -> {
           mend();
           allow("disabled", ENABLED);
+          retireGone();
           disableAlone(listener);
           return id;
         });
@@ -166,8 +168,56 @@ public final class LoadedPatch {
         () -> {
           mend();
           allow("unloaded", REGISTERED, DISABLED, UNREGISTERED);
+          retireGone();
           return unloadAlone();
         });
+  }
+
+  /**
+   * Makes up for objects that the program has loaded or unloaded meanwhile: where it is enabled,
+   * calls of its functions in a newly loaded object run the new ones from now on, those that are
+   * under way the old ones; what stood in an object that has gone is struck from the ledger. Each
+   * other call does so too.
+   *
+   * @return whether there was anything to do
+   * @throws BadObjectException if an object has come whose build-id is not the one of the
+   *     description; its functions run as they are
+   * @throws PatchException of another type that names the cause
+   */
+  public boolean refresh() {
+    return process.exclusively(
+        () -> {
+          mend();
+          boolean hasGone = retireGone();
+          return come() || hasGone;
+        });
+  }
+
+  private boolean retireGone() {
+    boolean hasGone = new GoneObjects(patches).retire();
+    if (hasGone) {
+      patches.list().forEach(LoadedPatch::renumber);
+    }
+    return hasGone;
+  }
+
+  /** The ledger has another number for what is left of a patch, or for what has come to it. */
+  private void renumber() {
+    header.setPatch(standing().stream().mapToLong(Patch::id).max().orElse(0));
+  }
+
+  /** Leads functions of objects that have come. The turn stands on new, so they run at once. */
+  private boolean come() {
+    if (state() != ENABLED) {
+      return false;
+    }
+    GateAreas gates = new GatePlanner(patches, this).come(new GoneObjects(patches).led(notes()));
+    if (gates.areas().isEmpty()) {
+      return false;
+    }
+    process.apply(gates.plan(), gates.bypass(), label());
+    renumber();
+    return true;
   }
 
   private void allow(String what, PatchState... states) {
@@ -185,9 +235,12 @@ public final class LoadedPatch {
     if (now != ENABLING && now != DISABLING) {
       return;
     }
+    // What has gone can't be recovered; what was cut off elsewhere is not told from it before.
+    retireGone();
     process.recover();
+    retireGone();
     boolean isNew = Turn.isNew(header.turnValue());
-    boolean stands = standing().isPresent();
+    boolean stands = !standing().isEmpty();
     if (now == DISABLING && isNew && stands) {
       header.setTurn(Turn.NEW);
       header.setState(ENABLED);
@@ -199,18 +252,20 @@ public final class LoadedPatch {
     takeBackOthers();
   }
 
-  /** The patch that leads to its gates. */
-  private Optional<Patch> standing() {
-    long number = header.patch();
-    String label = label();
+  /** The patches that lead to its gates, the newest first: more than one where objects came. */
+  private ImmutableList<Patch> standing() {
     return process.patches().stream()
-        .filter(patch -> patch.id() != 0)
-        .filter(patch -> number == 0 ? patch.label().equals(label) : patch.id() == number)
-        .findFirst();
+        .filter(patch -> patch.id() != 0 && patch.label().startsWith(labelStart()))
+        .collect(ImmutableList.toImmutableList())
+        .reverse();
+  }
+
+  private String labelStart() {
+    return "live patch " + id + ": ";
   }
 
   private String label() {
-    return "live patch " + id + ": " + description.name() + " " + description.version();
+    return labelStart() + description.name() + " " + description.version();
   }
 
   private Caller caller() {
@@ -242,12 +297,13 @@ public final class LoadedPatch {
       ImmutableList<LoadedPatch> below = below();
       GateAreas gates = new GatePlanner(patches, this).gates(ready, below);
       ready = gates;
-      Patch patch = process.apply(gates.plan(), gates.bypass(), label());
-      header.setPatch(patch.id());
+      if (!gates.areas().isEmpty()) {
+        header.setPatch(process.apply(gates.plan(), gates.bypass(), label()).id());
+      }
       try {
         turn(true, () -> new LeftCode().whenEnabled(gates, below), listener);
       } catch (RuntimeException | Error failure) {
-        patch.revert();
+        standing().forEach(Patch::revert);
         header.setPatch(0);
         throw failure;
       }
@@ -285,12 +341,12 @@ public final class LoadedPatch {
 
   /** Takes back what leads to its gates, unless another patch stands over that. */
   private void takeBack() {
-    Optional<Patch> patch = standing();
-    if (patch.isPresent() && patch.get().isCovered()) {
-      return;
+    for (Patch patch : standing()) {
+      if (!patch.isCovered()) {
+        patch.revert();
+      }
     }
-    patch.ifPresent(Patch::revert);
-    header.setPatch(0);
+    renumber();
   }
 
   /** Takes back what was covered by this one: the newest first. */

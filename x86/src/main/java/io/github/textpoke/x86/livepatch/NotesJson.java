@@ -34,6 +34,7 @@ final class NotesJson {
     json.add("callbacks", callbacks);
     json.add("finalizers", array(notes.finalizers(), JsonPrimitive::new));
     json.addProperty("frames", notes.frames());
+    json.add("replacements", array(notes.replacements(), JsonPrimitive::new));
     json.add("gates", array(notes.gates(), NotesJson::area));
     return json.toString();
   }
@@ -55,6 +56,7 @@ final class NotesJson {
               callbacks.get(3).getAsLong()),
           list(json.get("finalizers"), JsonElement::getAsLong),
           json.get("frames").getAsLong(),
+          list(json.get("replacements"), JsonElement::getAsLong),
           list(json.get("gates"), NotesJson::area));
     } catch (RuntimeException e) {
       throw new BadLivePatchException(
@@ -90,6 +92,8 @@ final class NotesJson {
   private static JsonObject area(GateArea area) {
     JsonObject json = new JsonObject();
     json.addProperty("object", area.object());
+    json.addProperty("bias", area.bias());
+    json.addProperty("buildId", area.buildId());
     json.add("memory", extent(area.memory()));
     json.add("functions", array(area.functions(), NotesJson::led));
     return json;
@@ -99,6 +103,8 @@ final class NotesJson {
     JsonObject json = element.getAsJsonObject();
     return new GateArea(
         json.get("object").getAsString(),
+        json.get("bias").getAsLong(),
+        json.get("buildId").getAsString(),
         extent(json.get("memory")),
         list(json.get("functions"), NotesJson::led));
   }

@@ -41,7 +41,7 @@ final class PatchHeader {
   private static final int PAGE = 4096;
 
   /** Letters of the notes on one function, at most, but for its name. */
-  private static final int FUNCTION_TEXT = 160;
+  private static final int FUNCTION_TEXT = 180;
 
   private static final int MORE_TEXT = 2048;
 

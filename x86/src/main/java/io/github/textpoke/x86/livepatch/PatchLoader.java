@@ -10,7 +10,10 @@ import io.github.textpoke.apply.ObjectMemory;
 import io.github.textpoke.apply.ObjectSegment;
 import io.github.textpoke.apply.ObjectSegment.Access;
 import io.github.textpoke.apply.TargetProcess;
+import io.github.textpoke.elf.Symbol;
 import io.github.textpoke.ledger.Extent;
+import io.github.textpoke.process.FoundSymbol;
+import io.github.textpoke.process.ImageInMemory;
 import io.github.textpoke.x86.detour.Gates;
 import io.github.textpoke.x86.link.Linked;
 import io.github.textpoke.x86.link.LinkedSegment;
@@ -22,7 +25,9 @@ import io.github.textpoke.x86.livepatch.PatchNotes.CallbackAddresses;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 
 /** Brings the object of a live patch into a process. Of one load. */
@@ -58,23 +63,20 @@ final class PatchLoader {
   }
 
   private LoadedPatch loadAlone(LivePatch patch) {
-    ImmutableList.Builder<TargetObject> found = ImmutableList.builder();
+    // What others have patched in an object that has gone since would be found there.
+    patches.refreshForCommand();
+    // One that is not loaded is awaited.
+    Map<PatchedObject, TargetObject> targets = new LinkedHashMap<>();
     for (PatchedObject described : patch.objects()) {
-      found.add(
-          TargetObject.find(process, described)
-              .orElseThrow(
-                  () ->
-                      new BadLivePatchException(
-                          patch.name(),
-                          "the process has no object " + described.name() + ": load it first",
-                          null)));
+      TargetObject.find(process, described).ifPresent(found -> targets.put(described, found));
     }
-    ImmutableList<TargetObject> targets = found.build();
+    ImageInMemory near =
+        targets.values().stream().map(TargetObject::image).findFirst().orElseGet(this::executable);
     long id = 1 + patches.list().stream().mapToLong(LoadedPatch::id).max().orElse(0);
     String name = PatchHeader.name(id);
     try {
       for (int i = 0; i < TRIES; i++) {
-        Optional<LoadedPatch> loaded = tryToLoad(id, name, patch, targets);
+        Optional<LoadedPatch> loaded = tryToLoad(id, name, patch, targets, near);
         if (loaded.isPresent()) {
           return loaded.get();
         }
@@ -87,8 +89,7 @@ final class PatchLoader {
       }
       throw failure;
     }
-    throw new NoRoomException(
-        targets.get(0).image().start(), "each hole was taken by the program meanwhile");
+    throw new NoRoomException(near.start(), "each hole was taken by the program meanwhile");
   }
 
   /** What refers to it, as a thread that could not be ended, keeps it. */
@@ -108,22 +109,32 @@ final class PatchLoader {
   }
 
   private Optional<LoadedPatch> tryToLoad(
-      long id, String name, LivePatch patch, ImmutableList<TargetObject> targets) {
-    TargetObject first = targets.get(0);
+      long id,
+      String name,
+      LivePatch patch,
+      Map<PatchedObject, TargetObject> targets,
+      ImageInMemory near) {
     long headerSize = PatchHeader.size(patch, patch.count());
-    long gatesSize = GateAreas.size(first.sites().size());
-    long start = GateAreas.roomApart(memory, first.image(), headerSize + object.size() + gatesSize);
+    long gatesSize =
+        targets.values().stream().findFirst().map(first -> first.sites().size()).stream()
+            .mapToLong(GateAreas::size)
+            .sum();
+    long start = GateAreas.roomApart(memory, near, headerSize + object.size() + gatesSize);
     long base = start + headerSize;
     Linked linked = Linker.link(object, base, process.resolver().scope());
     long turn = PatchHeader.turn(start);
-    GateAreas.Area nearest =
-        GateAreas.plan(
-            patches.detours(),
-            first.name(),
-            first.image(),
-            ways(first, patch.objects().get(0), linked),
-            base + object.size(),
-            turn);
+    Optional<GateAreas.Area> nearest =
+        targets.entrySet().stream()
+            .findFirst()
+            .map(
+                first ->
+                    GateAreas.plan(
+                        patches.detours(),
+                        first.getValue().name(),
+                        first.getValue().image(),
+                        ways(first.getValue(), first.getKey(), linked),
+                        base + object.size(),
+                        turn));
     PatchNotes notes =
         new PatchNotes(
             id,
@@ -134,20 +145,22 @@ final class PatchLoader {
             callbacks(patch.callbacks(), linked),
             RunOnce.finalizers(linked),
             0,
-            ImmutableList.of(nearest.notes()));
+            replacements(patch, linked),
+            nearest.stream().map(GateAreas.Area::notes).collect(ImmutableList.toImmutableList()));
     ImmutableList.Builder<ObjectSegment> segments = ImmutableList.builder();
     segments.add(
         new ObjectSegment(start, headerSize, Access.READ_WRITE, PatchHeader.initial(notes)));
     linked.segments().forEach(segment -> segments.add(segment(segment)));
-    segments.add(nearest.segment());
+    nearest.map(GateAreas.Area::segment).ifPresent(segments::add);
     if (!memory.map(name, segments.build())) {
       return Optional.empty();
     }
     mapped.add(new Extent(start, headerSize + object.size() + gatesSize));
     ImmutableList.Builder<GateAreas.Area> areas = ImmutableList.builder();
-    areas.add(nearest);
-    for (int i = 1; i < targets.size(); i++) {
-      TargetObject target = targets.get(i);
+    nearest.ifPresent(areas::add);
+    for (Map.Entry<PatchedObject, TargetObject> other :
+        targets.entrySet().stream().skip(1).toList()) {
+      TargetObject target = other.getValue();
       GateAreas.Area area =
           GateAreas.map(
               memory,
@@ -155,13 +168,15 @@ final class PatchLoader {
               patches.detours(),
               target.name(),
               target.image(),
-              ways(target, patch.objects().get(i), linked),
+              ways(target, other.getKey(), linked),
               turn);
       mapped.add(area.memory());
       areas.add(area);
     }
     GateAreas gates = new GateAreas(areas.build());
-    process.prepare(gates.plan());
+    if (!targets.isEmpty()) {
+      process.prepare(gates.plan());
+    }
     initialize(linked);
     long frames = new FrameRegistry(process, caller).register(linked.ehFrame());
     PatchHeader header = new PatchHeader(memory, start);
@@ -175,9 +190,33 @@ final class PatchLoader {
             notes.callbacks(),
             notes.finalizers(),
             frames,
+            notes.replacements(),
             gates.notes()));
     header.publish();
     return Optional.of(new LoadedPatch(patches, header, gates));
+  }
+
+  private ImageInMemory executable() {
+    String name = TargetObject.executable(process.pid());
+    long any =
+        process
+            .resolver()
+            .symbols(name + ":*")
+            .filter(found -> found.symbol().kind() == Symbol.Kind.FUNCTION)
+            .mapToLong(FoundSymbol::address)
+            .findFirst()
+            .orElseThrow(
+                () ->
+                    new BadLivePatchException(
+                        object.name(), "no object that it patches is loaded yet", null));
+    return process.resolver().objectAt(any);
+  }
+
+  private static ImmutableList<Long> replacements(LivePatch patch, Linked linked) {
+    return patch.objects().stream()
+        .flatMap(described -> described.functions().stream())
+        .map(function -> linked.address(function.replacement()))
+        .collect(ImmutableList.toImmutableList());
   }
 
   private static ImmutableList<Gates.Way> ways(

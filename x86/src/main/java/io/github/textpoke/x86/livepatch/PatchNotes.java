@@ -9,14 +9,17 @@ import java.util.Optional;
  * All addresses are absolute. Immutable.
  *
  * @param id number among the live patches of the process, from 1
- * @param patch as it was described; objects and functions in the order of {@code gates}
+ * @param patch as it was described; some of its objects may not be loaded
  * @param file the object's file, for people
  * @param object where the object is mapped
  * @param text the executable part of that
  * @param callbacks where the patch's callbacks are; 0: there is none
  * @param finalizers functions to run before it is unloaded, in this order
  * @param frames its registered unwind information; 0: none is
- * @param gates of each patched object, in the order of the description
+ * @param replacements the functions that run instead, of all objects, in the order of the
+ *     description
+ * @param gates of each patched object that was loaded when the patch was, or has come since; of
+ *     several for one object the newest comes first
  */
 record PatchNotes(
     long id,
@@ -27,6 +30,7 @@ record PatchNotes(
     CallbackAddresses callbacks,
     ImmutableList<Long> finalizers,
     long frames,
+    ImmutableList<Long> replacements,
     ImmutableList<GateArea> gates) {
 
   /** Where callbacks are; 0: there is none. */
@@ -36,10 +40,13 @@ record PatchNotes(
    * Where the gates of one patched object are.
    *
    * @param object base name of its file
+   * @param bias what is added to its link-time addresses: it may be loaded elsewhere next time
+   * @param buildId of it; empty: it has none
    * @param memory of the gates; each has the same size
    * @param functions in the order of their gates
    */
-  record GateArea(String object, Extent memory, ImmutableList<Led> functions) {}
+  record GateArea(
+      String object, long bias, String buildId, Extent memory, ImmutableList<Led> functions) {}
 
   /**
    * A function that is led through a gate.
@@ -61,6 +68,7 @@ record PatchNotes(
   }
 
   PatchNotes withGates(ImmutableList<GateArea> others) {
-    return new PatchNotes(id, patch, file, object, text, callbacks, finalizers, frames, others);
+    return new PatchNotes(
+        id, patch, file, object, text, callbacks, finalizers, frames, replacements, others);
   }
 }

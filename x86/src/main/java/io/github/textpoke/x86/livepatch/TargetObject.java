@@ -33,7 +33,7 @@ record TargetObject(String name, ImageInMemory image, ImmutableList<String> site
    * @throws BadObjectException if it has another build-id
    */
   static Optional<TargetObject> find(TargetProcess process, PatchedObject described) {
-    String name = described.name().isEmpty() ? executable(process.pid()) : described.name();
+    String name = name(process, described);
     SiteResolver resolver = process.resolver();
     Optional<FoundSymbol> any =
         resolver
@@ -57,6 +57,11 @@ record TargetObject(String name, ImageInMemory image, ImmutableList<String> site
       sites.add(site);
     }
     return Optional.of(new TargetObject(name, image, sites.build()));
+  }
+
+  /** By which its functions are found. */
+  static String name(TargetProcess process, PatchedObject described) {
+    return described.name().isEmpty() ? executable(process.pid()) : described.name();
   }
 
   /** The base name of the program's file. */

@@ -1,0 +1,143 @@
+package io.github.textpoke.x86.livepatch;
+
+import com.google.common.collect.ImmutableSet;
+import io.github.textpoke.PatchException;
+import io.github.textpoke.apply.PatchStatus;
+import io.github.textpoke.apply.TargetProcess;
+import io.github.textpoke.ledger.Progress;
+import io.github.textpoke.plan.FoundSite;
+import io.github.textpoke.plan.Poke;
+import io.github.textpoke.process.SiteResolver;
+import io.github.textpoke.x86.livepatch.PatchNotes.GateArea;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * Patched objects that the program has unloaded. Their code is gone, and with it what led to the
+ * gates; the gates themselves lie in memory of ours, and stay. Of one look, while nobody else
+ * patches.
+ */
+final class GoneObjects {
+  private final LivePatches patches;
+  private final SiteResolver resolver;
+  private final List<PatchStatus> standing;
+
+  /** At the sites that patches stand at, what the first of them has found, and what stands now. */
+  private final Map<Long, FoundSite> oldest = new HashMap<>();
+
+  private final Map<Long, FoundSite> newest = new HashMap<>();
+
+  GoneObjects(LivePatches patches) {
+    TargetProcess process = patches.process();
+    this.patches = patches;
+    this.resolver = process.resolver();
+    this.standing =
+        TargetProcess.status(process.pid()).patches().stream()
+            .filter(status -> status.state() != PatchStatus.State.RETIRED)
+            .toList();
+    for (PatchStatus status : standing) {
+      for (FoundSite site : status.sites()) {
+        oldest.putIfAbsent(site.poke().address(), site);
+        newest.put(site.poke().address(), site);
+      }
+    }
+  }
+
+  /** Whether the object of some gates is loaded where it was. */
+  static boolean isThere(SiteResolver resolver, GateArea area) {
+    try {
+      return resolver
+          .objectOf(area.functions().get(0).address())
+          .filter(image -> image.bias() == area.bias())
+          .filter(image -> image.image().buildId().orElse("").equals(area.buildId()))
+          .isPresent();
+    } catch (PatchException unreadable) {
+      // Something else is mapped there, or a file that was replaced: not what we have seen.
+      return false;
+    }
+  }
+
+  /** The gates of a patch to which entries of functions lead, by what the ledger says. */
+  ImmutableSet<GateArea> led(PatchNotes notes) {
+    return notes.gates().stream()
+        .filter(area -> standing.stream().anyMatch(status -> leads(status, area)))
+        .collect(ImmutableSet.toImmutableSet());
+  }
+
+  private static boolean leads(PatchStatus status, GateArea area) {
+    return status.entry().note().detour().stream()
+        .flatMap(detour -> detour.bypass().pokes().stream())
+        .anyMatch(poke -> area.memory().contains(poke.address()));
+  }
+
+  /**
+   * Has the ledger forget what is gone.
+   *
+   * @return whether anything was
+   */
+  boolean retire() {
+    List<GateArea> gone = new ArrayList<>();
+    for (LoadedPatch patch : patches.list()) {
+      for (GateArea area : led(patch.notes())) {
+        if (!isThere(resolver, area) || isAnother(area)) {
+          gone.add(area);
+        }
+      }
+    }
+    if (gone.isEmpty()) {
+      return false;
+    }
+    Set<Long> sites = new LinkedHashSet<>();
+    newest.forEach(
+        (address, site) -> {
+          if (site.state() != FoundSite.State.NEW
+              && gone.stream().anyMatch(area -> isIn(area, address))) {
+            sites.add(address);
+          }
+        });
+    patches
+        .process()
+        .retire(
+            address ->
+                sites.contains(address)
+                    || gone.stream().anyMatch(area -> area.memory().contains(address)));
+    return true;
+  }
+
+  private static boolean isIn(GateArea area, long address) {
+    return area.functions().stream()
+        .anyMatch(led -> address >= led.address() && address < led.address() + led.length());
+  }
+
+  /** Whether the object was loaded anew at the same place: there stands what stood before us. */
+  private boolean isAnother(GateArea area) {
+    return standing.stream()
+        .filter(status -> isSettled(status) && leads(status, area))
+        .flatMap(status -> status.entry().plan().pokes().stream())
+        .map(Poke::address)
+        .filter(address -> isIn(area, address))
+        .anyMatch(this::isAsBefore);
+  }
+
+  /** What was cut off may have gone back by itself; bytes do not tell that from a new object. */
+  private static boolean isSettled(PatchStatus status) {
+    Progress.State state = status.entry().progress().state();
+    return state == Progress.State.APPLIED || state == Progress.State.BYPASSED;
+  }
+
+  private boolean isAsBefore(long address) {
+    FoundSite first = oldest.get(address);
+    FoundSite last = newest.get(address);
+    return first != null
+        && last != null
+        && last.state() != FoundSite.State.NEW
+        && patches
+            .memory()
+            .read(address, first.poke().length())
+            .equals(first.poke().site().bytes());
+  }
+}
