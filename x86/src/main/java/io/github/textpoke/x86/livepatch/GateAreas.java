@@ -109,12 +109,12 @@ record GateAreas(ImmutableList<Area> areas) {
     }
   }
 
-  /** One plan for all. */
+  /** One plan for all; there must be an area. */
   PatchPlan plan() {
     return merged(areas.stream().map(area -> area.gates().plan()).toList());
   }
 
-  /** Past all gates. */
+  /** Past all gates; there must be an area. */
   PatchPlan bypass() {
     return merged(areas.stream().map(area -> area.gates().bypass()).toList());
   }
@@ -147,7 +147,8 @@ record GateAreas(ImmutableList<Area> areas) {
 
   /** Whether what the plan expects stands at every site. */
   boolean fit(ObjectMemory memory) {
-    return plan().pokes().stream()
+    return areas.stream()
+        .flatMap(area -> area.gates().plan().pokes().stream())
         .allMatch(poke -> memory.read(poke.address(), poke.length()).equals(poke.site().bytes()));
   }
 

@@ -215,6 +215,7 @@ public final class LoadedPatch {
     if (gates.areas().isEmpty()) {
       return false;
     }
+    bind(gates);
     process.apply(gates.plan(), gates.bypass(), label());
     renumber();
     return true;
@@ -298,6 +299,7 @@ public final class LoadedPatch {
       GateAreas gates = new GatePlanner(patches, this).gates(ready, below);
       ready = gates;
       if (!gates.areas().isEmpty()) {
+        bind(gates);
         header.setPatch(process.apply(gates.plan(), gates.bypass(), label()).id());
       }
       try {
@@ -321,6 +323,19 @@ public final class LoadedPatch {
     }
     header.setState(ENABLED);
     call(notes.callbacks().postPatch(), "postPatch");
+  }
+
+  /** What its functions use of objects that come, before any of them runs. */
+  private void bind(GateAreas gates) {
+    PatchNotes notes = notes();
+    if (!notes.late().isEmpty()) {
+      gates
+          .areas()
+          .forEach(
+              area ->
+                  LateSymbols.bind(
+                      notes, area.object(), process.resolver().scope(), patches.memory()));
+    }
   }
 
   /** Those that are enabled. */

@@ -10,6 +10,7 @@ import io.github.textpoke.PatchException.BadLivePatchException;
 import io.github.textpoke.ledger.Extent;
 import io.github.textpoke.x86.livepatch.PatchNotes.CallbackAddresses;
 import io.github.textpoke.x86.livepatch.PatchNotes.GateArea;
+import io.github.textpoke.x86.livepatch.PatchNotes.LateWord;
 import io.github.textpoke.x86.livepatch.PatchNotes.Led;
 import java.util.function.Function;
 
@@ -35,6 +36,7 @@ final class NotesJson {
     json.add("finalizers", array(notes.finalizers(), JsonPrimitive::new));
     json.addProperty("frames", notes.frames());
     json.add("replacements", array(notes.replacements(), JsonPrimitive::new));
+    json.add("late", array(notes.late(), NotesJson::late));
     json.add("gates", array(notes.gates(), NotesJson::area));
     return json.toString();
   }
@@ -57,6 +59,7 @@ final class NotesJson {
           list(json.get("finalizers"), JsonElement::getAsLong),
           json.get("frames").getAsLong(),
           list(json.get("replacements"), JsonElement::getAsLong),
+          list(json.get("late"), NotesJson::late),
           list(json.get("gates"), NotesJson::area));
     } catch (RuntimeException e) {
       throw new BadLivePatchException(
@@ -87,6 +90,26 @@ final class NotesJson {
   private static Extent extent(JsonElement json) {
     JsonArray array = json.getAsJsonArray();
     return new Extent(array.get(0).getAsLong(), array.get(1).getAsLong());
+  }
+
+  private static JsonArray late(LateWord word) {
+    JsonArray array = new JsonArray();
+    array.add(word.object());
+    array.add(word.slot());
+    array.add(word.symbol());
+    array.add(word.version());
+    array.add(word.addend());
+    return array;
+  }
+
+  private static LateWord late(JsonElement json) {
+    JsonArray array = json.getAsJsonArray();
+    return new LateWord(
+        array.get(0).getAsString(),
+        array.get(1).getAsLong(),
+        array.get(2).getAsString(),
+        array.get(3).getAsString(),
+        array.get(4).getAsLong());
   }
 
   private static JsonObject area(GateArea area) {

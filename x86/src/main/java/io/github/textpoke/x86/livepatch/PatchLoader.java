@@ -114,14 +114,28 @@ final class PatchLoader {
       LivePatch patch,
       Map<PatchedObject, TargetObject> targets,
       ImageInMemory near) {
-    long headerSize = PatchHeader.size(patch, patch.count());
+    ImmutableList<String> others =
+        patch.objects().stream()
+            .map(PatchedObject::name)
+            .filter(described -> !described.isEmpty())
+            .collect(ImmutableList.toImmutableList());
+    int words = others.isEmpty() ? 0 : LateSymbols.mostWords(object);
+    long headerSize = PatchHeader.size(patch, patch.count() + words);
     long gatesSize =
         targets.values().stream().findFirst().map(first -> first.sites().size()).stream()
             .mapToLong(GateAreas::size)
             .sum();
     long start = GateAreas.roomApart(memory, near, headerSize + object.size() + gatesSize);
     long base = start + headerSize;
-    Linked linked = Linker.link(object, base, process.resolver().scope());
+    LateSymbols symbols =
+        new LateSymbols(
+            process.resolver().scope(),
+            others,
+            patch.objects().stream()
+                .filter(described -> !targets.containsKey(described))
+                .map(PatchedObject::name)
+                .collect(ImmutableList.toImmutableList()));
+    Linked linked = Linker.link(object, base, symbols);
     long turn = PatchHeader.turn(start);
     Optional<GateAreas.Area> nearest =
         targets.entrySet().stream()
@@ -146,6 +160,7 @@ final class PatchLoader {
             RunOnce.finalizers(linked),
             0,
             replacements(patch, linked),
+            symbols.words(object, linked.bias()),
             nearest.stream().map(GateAreas.Area::notes).collect(ImmutableList.toImmutableList()));
     ImmutableList.Builder<ObjectSegment> segments = ImmutableList.builder();
     segments.add(
@@ -191,6 +206,7 @@ final class PatchLoader {
             notes.finalizers(),
             frames,
             notes.replacements(),
+            notes.late(),
             gates.notes()));
     header.publish();
     return Optional.of(new LoadedPatch(patches, header, gates));

@@ -18,6 +18,7 @@ import java.util.Optional;
  * @param frames its registered unwind information; 0: none is
  * @param replacements the functions that run instead, of all objects, in the order of the
  *     description
+ * @param late words of the object to be bound whenever another object comes
  * @param gates of each patched object that was loaded when the patch was, or has come since; of
  *     several for one object the newest comes first
  */
@@ -31,10 +32,22 @@ record PatchNotes(
     ImmutableList<Long> finalizers,
     long frames,
     ImmutableList<Long> replacements,
+    ImmutableList<LateWord> late,
     ImmutableList<GateArea> gates) {
 
   /** Where callbacks are; 0: there is none. */
   record CallbackAddresses(long prePatch, long postPatch, long preUnpatch, long postUnpatch) {}
+
+  /**
+   * A word of the patch's object that holds an address of another object.
+   *
+   * @param object as the description names it
+   * @param slot absolute address of the word
+   * @param symbol of that object, as the patch's object asks for it
+   * @param version that is asked for; empty: none
+   * @param addend what is added to the symbol's address
+   */
+  record LateWord(String object, long slot, String symbol, String version, long addend) {}
 
   /**
    * Where the gates of one patched object are.
@@ -69,6 +82,6 @@ record PatchNotes(
 
   PatchNotes withGates(ImmutableList<GateArea> others) {
     return new PatchNotes(
-        id, patch, file, object, text, callbacks, finalizers, frames, replacements, others);
+        id, patch, file, object, text, callbacks, finalizers, frames, replacements, late, others);
   }
 }

@@ -6,16 +6,23 @@ import io.github.textpoke.apply.LedgerStatus;
 import io.github.textpoke.apply.PatchStatus;
 import io.github.textpoke.apply.TargetProcess;
 import io.github.textpoke.fixtures.Fixture;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Optional;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 /** Needs the right to trace the programs that it starts. */
 class ComingObjectsTest {
   private static final Duration LONG = Duration.ofSeconds(30);
   private static final int ROUNDS = 50;
 
+  @TempDir private Path folder;
   private Fixture service;
   private Fixture load;
   private long plugins;
@@ -151,5 +158,72 @@ class ComingObjectsTest {
       assertAnsweredOnlyBy(2);
     }
     assertAllAnswersWereRight();
+  }
+
+  @Test
+  void patchWaitsForAnObjectThatIsNotLoadedYet() {
+    try (TargetProcess process = TargetProcess.attach(service.pid())) {
+      LoadedPatch patch = LivePatches.in(process).load(Fixture.program("service_plugin.so"));
+      assertThat(patch.state()).isEqualTo(PatchState.REGISTERED);
+      patch.enable();
+      assertThat(patch.state()).isEqualTo(PatchState.ENABLED);
+      assertThat(patch.patch()).isZero();
+      assertThat(patch.refresh()).isFalse();
+    }
+    loadPlugin();
+    assertAnsweredOnlyBy(1);
+    try (TargetProcess process = TargetProcess.attach(service.pid())) {
+      LoadedPatch patch = LivePatches.in(process).find(1);
+      assertThat(patch.refresh()).isTrue();
+      // It uses a static variable of the plugin.
+      assertAnsweredOnlyBy(2);
+      patch.disable();
+      assertAnsweredOnlyBy(1);
+    }
+    assertAllAnswersWereRight();
+  }
+
+  @Test
+  void onlyTheObjectThatHasGoneIsStruckFromAPatchOfSeveral() {
+    loadPlugin();
+    try (TargetProcess process = TargetProcess.attach(service.pid())) {
+      LivePatches patches = LivePatches.in(process);
+      LoadedPatch two =
+          patches.load(Fixture.program("service_plugin.so"), Optional.of(description()));
+      two.enable();
+      assertAnsweredOnlyBy(2);
+      long before = two.patch();
+      unloadPlugin(process);
+      assertThat(two.refresh()).isTrue();
+      assertThat(two.patch()).isNotZero().isNotEqualTo(before);
+      assertThat(standing(process)).isEqualTo(1);
+      loadPlugin();
+      assertThat(two.refresh()).isTrue();
+      assertAnsweredOnlyBy(2);
+      assertThat(standing(process)).isEqualTo(2);
+      two.disable();
+      assertThat(standing(process)).isZero();
+      assertAnsweredOnlyBy(1);
+    }
+    assertAllAnswersWereRight();
+  }
+
+  /** Of two objects; nobody calls the function of the first. */
+  private Path description() {
+    Path file = folder.resolve("of_two.json");
+    try {
+      Files.writeString(
+          file,
+          """
+          {"name": "of two", "objects": [
+           {"name": "libservicecodec.so",
+            "functions": [{"old": "codec_set_key", "new": "new_plugin_answer"}]},
+           {"name": "libserviceplugin.so",
+            "functions": [{"old": "plugin_answer", "new": "new_plugin_answer"}]}]}
+          """);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+    return file;
   }
 }
