@@ -6,6 +6,7 @@ import io.github.textpoke.apply.LedgerStatus;
 import io.github.textpoke.apply.PatchStatus;
 import io.github.textpoke.apply.TargetProcess;
 import io.github.textpoke.fixtures.Fixture;
+import io.github.textpoke.process.MemoryMap;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -57,7 +58,8 @@ class ComingObjectsTest {
   private void unloadPlugin(TargetProcess process) {
     service.command("plugin unload");
     long deadline = System.nanoTime() + LONG.toNanos();
-    while (process.resolver().symbols("libserviceplugin.so:*").findAny().isPresent()) {
+    while (MemoryMap.read(process.pid()).mappings().stream()
+        .anyMatch(mapping -> mapping.baseName().equals("libserviceplugin.so"))) {
       assertThat(System.nanoTime()).isLessThan(deadline);
       Thread.onSpinWait();
     }
