@@ -763,6 +763,31 @@ public abstract sealed class PatchException extends RuntimeException {
     }
   }
 
+  /** A pool that was reserved in the target has no room left. Nothing was written. */
+  public static final class PoolFullException extends PatchException {
+    private static final long serialVersionUID = 1L;
+
+    /**
+     * @param address absolute address of the code that the pool is near to
+     * @param code bytes of code that were wanted
+     * @param data bytes of data that were wanted
+     * @param pool its size, and what enlarges it, in words
+     */
+    public PoolFullException(long address, long code, long data, String pool) {
+      super(
+          "the pool for code near "
+              + hex(address)
+              + " is full: "
+              + code
+              + " bytes of code and "
+              + data
+              + " of data are wanted, and "
+              + pool,
+          Outcome.UNTOUCHED,
+          "revert what is not needed any more, or reserve a larger pool");
+    }
+  }
+
   /** Our own side failed: a defect, or a JVM without memory. */
   public static final class EngineFailedException extends PatchException {
     private static final long serialVersionUID = 1L;

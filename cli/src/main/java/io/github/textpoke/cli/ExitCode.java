@@ -20,6 +20,7 @@ import io.github.textpoke.PatchException.NoThreadToBorrowException;
 import io.github.textpoke.PatchException.Outcome;
 import io.github.textpoke.PatchException.PatchCutOffException;
 import io.github.textpoke.PatchException.PlanRefusedException;
+import io.github.textpoke.PatchException.PoolFullException;
 import io.github.textpoke.PatchException.SeccompException;
 import io.github.textpoke.PatchException.SignalStateException;
 import io.github.textpoke.PatchException.SystemCallException;
@@ -56,6 +57,7 @@ final class ExitCode {
           .put(UnsafePlanException.class, REFUSED)
           .put(UnsupportedPlanException.class, REFUSED)
           .put(NoRoomException.class, REFUSED)
+          .put(PoolFullException.class, REFUSED)
           .put(UnwritableMappingException.class, REFUSED)
           .put(CodeChangedException.class, REFUSED)
           .put(PatchCutOffException.class, REFUSED)

@@ -7,6 +7,7 @@ import com.google.common.collect.ImmutableSet;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException.NoRoomException;
 import io.github.textpoke.PatchException.PlanRefusedException;
+import io.github.textpoke.PatchException.PoolFullException;
 import io.github.textpoke.Site;
 import io.github.textpoke.apply.CodePatch.Made;
 import io.github.textpoke.ledger.DetourNote;
@@ -164,11 +165,36 @@ final class CodeMemory {
       entries = sweep(entries);
       if (taken(entries).size() < taken.size()) {
         taken = taken(entries);
+      } else if (patch.pool().isPresent()) {
+        throw new PoolFullException(
+            patch.nearStart(), patch.codeSize(), patch.dataSize(), patch.pool().get());
       } else {
-        map(map, patch);
+        map(map, patch.nearStart(), patch.nearEnd(), patch.codeSize(), patch.dataSize());
       }
     }
     throw new NoRoomException(patch.nearStart(), "each hole was taken by the program meanwhile");
+  }
+
+  /**
+   * Has room for patches, so that placing them maps nothing.
+   *
+   * @throws NoRoomException if there is none in reach
+   */
+  void reserve(long nearStart, long nearEnd, long code, long data) {
+    List<Extent> taken = taken(ledger.contents().entries());
+    for (int i = 0; i < TRIES; i++) {
+      MemoryMap map = MemoryMap.read(pid);
+      for (Arena arena : arenas(map)) {
+        OptionalLong at = room(arena.code, code, taken);
+        if (at.isPresent()
+            && room(arena.data, data, taken).isPresent()
+            && reaches(at.getAsLong(), code, nearStart, nearEnd)) {
+          return;
+        }
+      }
+      map(map, nearStart, nearEnd, code, data);
+    }
+    throw new NoRoomException(nearStart, "each hole was taken by the program meanwhile");
   }
 
   /**
@@ -196,10 +222,11 @@ final class CodeMemory {
 
   /**
    * The code of a retired patch is run again, if it is the same to the byte: a thread that is still
-   * in it does not mind.
+   * in it does not mind. Neither does one that still writes to data that is gone on with.
    */
   private Optional<Placed> adopt(CodePatch patch, ImmutableList<LedgerEntry> entries) {
-    if (patch.dataSize() != 0) {
+    boolean hasData = patch.dataSize() != 0;
+    if (hasData && !patch.keepsData()) {
       return Optional.empty();
     }
     for (LedgerEntry entry : entries) {
@@ -207,14 +234,18 @@ final class CodeMemory {
           entry.progress().state() == State.RETIRED
               ? entry.note().detour().orElseThrow().memory()
               : ImmutableList.of();
-      if (memory.size() == 1 && memory.get(0).length() == align(patch.codeSize())) {
+      boolean fits =
+          memory.size() == (hasData ? 2 : 1)
+              && memory.get(0).length() == align(patch.codeSize())
+              && (!hasData || memory.get(1).length() == align(patch.dataSize()));
+      if (fits && reaches(memory.get(0).start(), patch)) {
         long at = memory.get(0).start();
-        if (reaches(at, patch)) {
-          Made made = patch.make(at, 0);
-          CodeBytes found = ledger.read(at, made.code().length());
-          if (found != null && found.equals(made.code()) && made.plan().equals(entry.plan())) {
-            return Optional.of(new Placed(made, new DetourNote(made.bypass(), memory), entry));
-          }
+        long data = hasData ? memory.get(1).start() : 0;
+        Made made = patch.make(at, data);
+        CodeBytes found = ledger.read(at, made.code().length());
+        if (found != null && found.equals(made.code()) && made.plan().equals(entry.plan())) {
+          patch.placed(at, data, true);
+          return Optional.of(new Placed(made, new DetourNote(made.bypass(), memory), entry));
         }
       }
     }
@@ -248,8 +279,11 @@ final class CodeMemory {
   }
 
   private static boolean reaches(long code, CodePatch patch) {
-    return patch.nearEnd() - code <= NearHole.REACH
-        && code + patch.codeSize() - patch.nearStart() <= NearHole.REACH;
+    return reaches(code, patch.codeSize(), patch.nearStart(), patch.nearEnd());
+  }
+
+  private static boolean reaches(long code, long size, long nearStart, long nearEnd) {
+    return nearEnd - code <= NearHole.REACH && code + size - nearStart <= NearHole.REACH;
   }
 
   private Optional<Placed> placeIn(Arena arena, CodePatch patch, List<Extent> taken) {
@@ -271,6 +305,7 @@ final class CodeMemory {
       engine.fill(data.getAsLong(), made.data());
     }
     engine.fill(code.getAsLong(), made.code());
+    patch.placed(code.getAsLong(), data.getAsLong(), false);
     return Optional.of(new Placed(made, new DetourNote(made.bypass(), memory.build()), null));
   }
 
@@ -288,15 +323,15 @@ final class CodeMemory {
     return in.end() - at >= size ? OptionalLong.of(at) : OptionalLong.empty();
   }
 
-  private void map(MemoryMap map, CodePatch patch) {
-    long code = roundUp(Math.max(SHORTEST, align(patch.codeSize())));
-    long data = roundUp(Math.max(SHORTEST, align(patch.dataSize())));
+  private void map(MemoryMap map, long nearStart, long nearEnd, long codeSize, long dataSize) {
+    long code = roundUp(Math.max(SHORTEST, align(codeSize)));
+    long data = roundUp(Math.max(SHORTEST, align(dataSize)));
     long at =
-        NearHole.find(map, patch.nearStart(), patch.nearEnd(), code + data)
+        NearHole.find(map, nearStart, nearEnd, code + data)
             .orElseThrow(
                 () ->
                     new NoRoomException(
-                        patch.nearStart(),
+                        nearStart,
                         "no hole of %d bytes is free within 2 GiB".formatted(code + data)));
     int toRead = TargetMappings.PROT_READ;
     if (engine.map(CODE, at, code, toRead | TargetMappings.PROT_EXEC)) {

@@ -2,6 +2,7 @@ package io.github.textpoke.apply;
 
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.plan.PatchPlan;
+import java.util.Optional;
 
 /**
  * A patch that brings code of its own into the target. Where that will stand is not known before
@@ -36,6 +37,33 @@ public interface CodePatch {
   default boolean hasCompanions() {
     return false;
   }
+
+  /**
+   * Whether what an earlier patch of the same code, which is reverted, has left in its data may be
+   * gone on with, as it stands: then the same code is run again in the same place. Without data it
+   * always is.
+   */
+  default boolean keepsData() {
+    return false;
+  }
+
+  /**
+   * The size of the pool that it must find its room in, and what enlarges it, in words; empty where
+   * memory is mapped for it when there is none: see {@link TargetProcess#reserve}.
+   */
+  default Optional<String> pool() {
+    return Optional.empty();
+  }
+
+  /**
+   * Told where the patch stands, before its plan is applied.
+   *
+   * @param code as for {@link #make}
+   * @param data as for {@link #make}
+   * @param isGoneOnWith whether code and data are those of an earlier patch; else the data is as it
+   *     was made
+   */
+  default void placed(long code, long data, boolean isGoneOnWith) {}
 
   /** The alignment of code and data: a cache line. */
   int ALIGNMENT = 64;

@@ -480,6 +480,34 @@ public final class TargetProcess implements AutoCloseable {
     compile(plan);
   }
 
+  /**
+   * Has room in the target for code of patches that are to come, so that applying them maps nothing
+   * there. Room that is there already, and that no patch has, counts.
+   *
+   * @param nearStart absolute address of the first byte that the code must reach
+   * @param nearEnd absolute address behind the last byte that it must reach
+   * @param code bytes of code, at least one
+   * @param data bytes of data
+   * @throws PatchException of the type that names the cause
+   */
+  public synchronized void reserve(long nearStart, long nearEnd, long code, long data) {
+    execute(
+        engine ->
+            engine.exclusively(
+                () -> {
+                  room.reserve(nearStart, nearEnd, code, data);
+                  return true;
+                }));
+  }
+
+  /**
+   * Whether the code and data that a patch of this process has brought along are still its own:
+   * while it stands, and after it was reverted until the memory is given to another one.
+   */
+  public synchronized boolean keepsMemory(Patch patch) {
+    return ledger.contents().find(patch.id()).isPresent();
+  }
+
   private Patch place(CodePatch patch, String label) {
     CodeMemory.Placed placed = room.place(patch);
     Patch applied = apply(compile(placed.made().plan()), label, Optional.of(placed.note()));
@@ -590,8 +618,19 @@ public final class TargetProcess implements AutoCloseable {
     return new PatchStack(ledger.contents().entries()).isCovered(id);
   }
 
-  CodeBytes read(long address, int length) {
-    return reader.read(address, length);
+  /**
+   * Reads memory of the target, without stopping anything.
+   *
+   * @param address absolute
+   * @param length bytes
+   * @throws PatchException if not all of it can be read
+   */
+  public CodeBytes read(long address, int length) {
+    try {
+      return reader.read(address, length);
+    } catch (PatchException failure) {
+      throw preflight.orGone(failure);
+    }
   }
 
   synchronized ApplyReport revert(Patch patch) {

@@ -30,7 +30,8 @@ final class X86LayersTest {
           ROOT + ".link",
           ROOT + ".target",
           ROOT + ".detour",
-          ROOT + ".livepatch");
+          ROOT + ".livepatch",
+          ROOT + ".probe");
 
   private static final int PURE = 6;
 

@@ -300,6 +300,58 @@ public final class Assembler {
     memory(from, base, displacement);
   }
 
+  /** {@code to = to OP [label]}: eight bytes that stand in the code. */
+  public void operate(Operation operation, Register to, Label label) {
+    rex(true, to, Register.RAX);
+    bytes(operation.digit << 3 | 3, 0x05 | to.low() << 3);
+    use(label);
+  }
+
+  /** {@code to = [label]}: eight bytes that stand in the code. */
+  public void load(Register to, Label label) {
+    rex(true, to, Register.RAX);
+    bytes(0x8b, 0x05 | to.low() << 3);
+    use(label);
+  }
+
+  /** {@code [base + displacement] += 1}, eight bytes, at once for the thread's signal handlers. */
+  public void increment(Register base, int displacement) {
+    rex(true, Register.RAX, base);
+    bytes(0xff);
+    memory(Register.RAX, base, displacement);
+  }
+
+  /** As {@link #increment}, at once for all threads. */
+  public void incrementForAll(Register base, int displacement) {
+    bytes(0xf0);
+    increment(base, displacement);
+  }
+
+  /** {@code to = fs:[0]}: by the ABI the thread's own address of its control block. */
+  public void threadPointer(Register to) {
+    bytes(0x64);
+    rex(true, to, Register.RAX);
+    bytes(0x8b, 0x04 | to.low() << 3, 0x25, 0, 0, 0, 0);
+  }
+
+  /** {@code to} = the base of fs, by RDFSBASE: needs the kernel's permission (HWCAP2_FSGSBASE). */
+  public void threadBase(Register to) {
+    bytes(0xf3);
+    rex(true, Register.RAX, to);
+    bytes(0x0f, 0xae, 0xc0 | to.low());
+  }
+
+  /**
+   * {@code if ([base + displacement] == RAX) { [base + displacement] = from; equal } else { RAX =
+   * [base + displacement]; not equal }}, eight bytes, at once.
+   */
+  public void compareAndSwap(Register base, int displacement, Register from) {
+    bytes(0xf0);
+    rex(true, from, base);
+    bytes(0x0f, 0xb1);
+    memory(from, base, displacement);
+  }
+
   /** {@code to = to << count}. */
   public void shiftLeft(Register to, int count) {
     rex(true, Register.RAX, to);
@@ -420,7 +472,7 @@ public final class Assembler {
     bytes(0xf3, 0x90);
   }
 
-  void call(Label label) {
+  public void call(Label label) {
     bytes(0xe8);
     use(label);
   }
@@ -443,6 +495,18 @@ public final class Assembler {
   /** Enters the kernel: RCX and R11 are lost. */
   public void syscall() {
     bytes(0x0f, 0x05);
+  }
+
+  /** What is given, as it is: code that somebody else has made for this place, or data. */
+  public void raw(byte[] given) {
+    for (byte each : given) {
+      bytes(each);
+    }
+  }
+
+  /** A NOP of five bytes, in whose place a jump can be put. */
+  public void nopForJump() {
+    bytes(0x0f, 0x1f, 0x44, 0x00, 0x00);
   }
 
   /** Stops whoever comes here: nobody does. */

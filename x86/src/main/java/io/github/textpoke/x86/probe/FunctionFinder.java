@@ -1,0 +1,251 @@
+package io.github.textpoke.x86.probe;
+
+import com.google.common.collect.ImmutableList;
+import io.github.textpoke.CodeBytes;
+import io.github.textpoke.PatchException;
+import io.github.textpoke.PatchException.UnsupportedPlanException;
+import io.github.textpoke.apply.TargetProcess;
+import io.github.textpoke.decode.CodeRegion;
+import io.github.textpoke.elf.ElfImage;
+import io.github.textpoke.elf.Symbol;
+import io.github.textpoke.process.FoundSymbol;
+import io.github.textpoke.process.ImageInMemory;
+import io.github.textpoke.process.SiteName;
+import io.github.textpoke.process.SiteResolver;
+import io.github.textpoke.x86.plan.DisplacingPlan;
+import io.github.textpoke.x86.plan.Entrances;
+import io.github.textpoke.x86.plan.RseqSections;
+import io.github.textpoke.x86.plan.X86Planner;
+import io.github.textpoke.x86.probe.Target.OwnJump;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+
+/** Finds functions of a process, and whether a jump can stand at their entries. */
+final class FunctionFinder {
+  /** {@code endbr64}: SDM vol. 2. */
+  private static final CodeBytes ENDBR64 = CodeBytes.ofHex("f30f1efa");
+
+  /** Where a slot might be, behind the object: what is planned for it tells whether it can be. */
+  private static final long AWAY = 16 << 20;
+
+  /** A longer site would have the whole plan carried out by the engine that is slower. */
+  private static final int LONGEST_SITE = 15;
+
+  private final TargetProcess process;
+  private final X86Planner planner;
+  private final Map<ElfImage, Entrances> entrances = new HashMap<>();
+  private final Map<ElfImage, X86Planner> planners = new HashMap<>();
+  private boolean hasShadowStacks;
+
+  FunctionFinder(TargetProcess process, X86Planner planner) {
+    this.process = process;
+    this.planner = planner;
+  }
+
+  /** Functions of one object that can be probed, in the order of addresses. */
+  record InObject(ImageInMemory object, ImmutableList<Target> targets, ThreadKey key) {}
+
+  /** All that match. */
+  record Found(ImmutableList<InObject> objects, ImmutableList<UnprobedFunction> unprobed) {
+    boolean isEmpty() {
+      return objects.isEmpty() && unprobed.isEmpty();
+    }
+  }
+
+  Found find(String glob) {
+    SiteResolver resolver = process.resolver();
+    Standing standing = new Standing(process.standing());
+    noteShadowStacks();
+    List<ImageInMemory> objects = new ArrayList<>();
+    Map<ImageInMemory, List<Target>> targets = new LinkedHashMap<>();
+    List<UnprobedFunction> unprobed = new ArrayList<>();
+    Set<Long> seen = new HashSet<>();
+    for (FoundSymbol symbol : resolver.symbols(glob).toList()) {
+      String name = symbol.object() + ":" + symbol.symbol().name();
+      if (symbol.symbol().kind() != Symbol.Kind.IFUNC && !seen.add(symbol.address())) {
+        continue; // another name of it
+      }
+      try {
+        CodeRegion code = code(resolver, symbol, name);
+        if (symbol.symbol().kind() == Symbol.Kind.IFUNC && !seen.add(code.address())) {
+          continue;
+        }
+        ImageInMemory object = objectAt(resolver, objects, code.address());
+        ProbedFunction function = new ProbedFunction(name, code.address());
+        targets
+            .computeIfAbsent(object, any -> new ArrayList<>())
+            .add(target(function, code, object, standing));
+      } catch (PatchException refused) {
+        unprobed.add(new UnprobedFunction(name, symbol.address(), refused.what()));
+      } catch (NotProbedException reason) {
+        unprobed.add(new UnprobedFunction(name, symbol.address(), reason.reason));
+      }
+    }
+    ImmutableList.Builder<InObject> found = ImmutableList.builder();
+    targets.forEach(
+        (object, of) -> found.add(new InObject(object, apart(of, unprobed), key(object))));
+    return new Found(found.build(), ImmutableList.copyOf(unprobed));
+  }
+
+  /** Why a function is left out, where no exception of a planner's says it. */
+  private static final class NotProbedException extends Exception {
+    private static final long serialVersionUID = 1L;
+    private final String reason;
+
+    NotProbedException(String reason) {
+      super(reason);
+      this.reason = reason;
+    }
+  }
+
+  private static CodeRegion code(SiteResolver resolver, FoundSymbol symbol, String name)
+      throws NotProbedException {
+    if (symbol.symbol().kind() == Symbol.Kind.IFUNC) {
+      return resolver.resolve(SiteName.parse(name)).code();
+    }
+    CodeRegion code = resolver.codeAt(symbol.address());
+    if (code.address() != symbol.address()) {
+      throw new NotProbedException(
+          "it is no entry of a function, but lies inside of " + code.name());
+    }
+    return code;
+  }
+
+  private static ImageInMemory objectAt(
+      SiteResolver resolver, List<ImageInMemory> known, long address) {
+    for (ImageInMemory object : known) {
+      if (address >= object.start() && address < object.end()) {
+        return object;
+      }
+    }
+    ImageInMemory object = resolver.objectAt(address);
+    known.add(object);
+    return object;
+  }
+
+  private Target target(
+      ProbedFunction function, CodeRegion found, ImageInMemory object, Standing standing)
+      throws NotProbedException {
+    CodeRegion code = standing.withOriginals(found);
+    long site = code.address() + (startsWith(code, ENDBR64) ? ENDBR64.length() : 0);
+    X86Planner knowing = planner(object);
+    Entrances ways =
+        entrances.computeIfAbsent(
+            object.image(), image -> Entrances.of(image, object.symbols(), object.bias()));
+    Optional<OwnJump> jump = standing.jump(planner, code, site);
+    int length =
+        jump.isPresent()
+            ? jump.get().code().bytes().length()
+            : length(knowing, code, site, ways, object);
+    return new Target(function, code, site, ways, knowing, length, jump);
+  }
+
+  private X86Planner planner(ImageInMemory object) {
+    return planners.computeIfAbsent(
+        object.image(),
+        image -> {
+          X86Planner knowing = planner.withRseq(RseqSections.of(image, object.bias()));
+          return hasShadowStacks ? knowing.withShadowStacks() : knowing;
+        });
+  }
+
+  /** What can't be planned is no probe, so that arming thousands does not fail for one. */
+  private static int length(
+      X86Planner planner, CodeRegion code, long site, Entrances entrances, ImageInMemory object)
+      throws NotProbedException {
+    long copy = object.end() + AWAY & -ProbeWriter.SLOT;
+    DisplacingPlan plan = planner.displace(code, site, copy - ProbeWriter.SLOT, copy, entrances);
+    int length = plan.plan().pokes().get(0).length();
+    if (length > LONGEST_SITE) {
+      throw new NotProbedException(
+          "the jump would displace %d bytes, more than the %d of the poker's tables"
+              .formatted(length, LONGEST_SITE));
+    }
+    return length;
+  }
+
+  private static boolean startsWith(CodeRegion code, CodeBytes bytes) {
+    return code.bytes().length() >= bytes.length()
+        && code.bytes().slice(0, bytes.length()).equals(bytes);
+  }
+
+  /** By address; of two whose jumps would share bytes, the first. */
+  private static ImmutableList<Target> apart(List<Target> all, List<UnprobedFunction> unprobed) {
+    ImmutableList.Builder<Target> apart = ImmutableList.builder();
+    long end = 0;
+    for (Target target : all.stream().sorted(Comparator.comparingLong(Target::site)).toList()) {
+      if (target.site() < end) {
+        unprobed.add(
+            new UnprobedFunction(
+                target.function().name(),
+                target.function().address(),
+                "its first bytes are displaced by the jump at the function before it"));
+      } else {
+        apart.add(target);
+        end = target.site() + target.length();
+      }
+    }
+    return apart.build();
+  }
+
+  /**
+   * Functions as they stand now: with other patches at their entries, or without.
+   *
+   * @return {@code before}, where nothing has changed for them
+   */
+  ImmutableList<Target> lookAgain(ImmutableList<Target> before) {
+    SiteResolver resolver = process.resolver();
+    Standing standing = new Standing(process.standing());
+    boolean otherStacks = noteShadowStacks();
+    List<ImageInMemory> objects = new ArrayList<>();
+    boolean isSame = true;
+    ImmutableList.Builder<Target> now = ImmutableList.builder();
+    for (Target target : before) {
+      boolean stands =
+          !otherStacks
+              && standing.jump(planner, target.code(), target.site()).equals(target.jump());
+      if (stands) {
+        now.add(target);
+      } else {
+        CodeRegion code = resolver.codeAt(target.function().address());
+        ImageInMemory object = objectAt(resolver, objects, code.address());
+        now.add(targetAgain(target.function(), code, object, standing));
+        isSame = false;
+      }
+    }
+    return isSame ? before : now.build();
+  }
+
+  private Target targetAgain(
+      ProbedFunction function, CodeRegion code, ImageInMemory object, Standing standing) {
+    try {
+      return target(function, code, object, standing);
+    } catch (NotProbedException reason) {
+      throw new UnsupportedPlanException(
+          function.name() + " can't be probed any more: " + reason.reason, "make the probe anew");
+    }
+  }
+
+  /** Whether what is known of shadow stacks has changed; then planners are made anew. */
+  private boolean noteShadowStacks() {
+    boolean now = process.hasShadowStacks();
+    boolean changed = now != hasShadowStacks;
+    hasShadowStacks = now;
+    if (changed) {
+      planners.clear();
+    }
+    return changed;
+  }
+
+  /** The C library's own loader runs before there is a control block. */
+  private ThreadKey key(ImageInMemory object) {
+    return ThreadKeys.of(process.pid(), object);
+  }
+}

@@ -1,0 +1,165 @@
+package io.github.textpoke.x86.probe;
+
+import com.google.common.collect.ImmutableList;
+import io.github.textpoke.PatchException;
+import io.github.textpoke.PatchException.WrongStateException;
+import io.github.textpoke.apply.ApplyReport;
+import io.github.textpoke.apply.Patch;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.UnaryOperator;
+
+/**
+ * A probe on one function or on thousands, which can be armed and disarmed any number of times; its
+ * counts go on. Armed, it stands in the target as one patch for each object that has some of the
+ * functions: it outlives its {@link io.github.textpoke.apply.TargetProcess}, and any JVM can revert
+ * it. Thread-safe, as long as its {@link Probes} are used by one thread.
+ */
+public final class Probe implements AutoCloseable {
+  private final String label;
+  private final ProbeAction action;
+  private final ImmutableList<ArmedObject> objects;
+  private final ImmutableList<ProbedFunction> functions;
+  private final ImmutableList<UnprobedFunction> unprobed;
+  private final UnaryOperator<ImmutableList<Target>> lookAgain;
+
+  /**
+   * @param lookAgain the functions as they stand when they are to be armed; the same list if they
+   *     stand as before
+   */
+  Probe(
+      String label,
+      ProbeAction action,
+      ImmutableList<ArmedObject> objects,
+      ImmutableList<UnprobedFunction> unprobed,
+      UnaryOperator<ImmutableList<Target>> lookAgain) {
+    this.label = label;
+    this.action = action;
+    this.objects = objects;
+    this.functions =
+        objects.stream()
+            .flatMap(object -> object.targets().stream())
+            .map(Target::function)
+            .collect(ImmutableList.toImmutableList());
+    this.unprobed = unprobed;
+    this.lookAgain = lookAgain;
+  }
+
+  /** What it does at each call. */
+  public ProbeAction action() {
+    return action;
+  }
+
+  /** The functions that it is for, by object, in the order of addresses. */
+  public ImmutableList<ProbedFunction> functions() {
+    return functions;
+  }
+
+  /** The functions that were asked for and can't be probed, with the reasons. */
+  public ImmutableList<UnprobedFunction> unprobed() {
+    return unprobed;
+  }
+
+  /** Whether all of it was armed by this handle, and not disarmed since. */
+  public synchronized boolean isArmed() {
+    return !objects.isEmpty() && objects.stream().allMatch(ArmedObject::isArmed);
+  }
+
+  /** The patches that it stands as in the target while it is armed. */
+  public synchronized ImmutableList<Patch> patches() {
+    return objects.stream()
+        .flatMap(object -> object.patch().stream())
+        .collect(ImmutableList.toImmutableList());
+  }
+
+  /**
+   * Arms it: for each object all functions in one plan, with three core syncs for all. A call that
+   * begins later is counted. Where one object fails, those before are disarmed again.
+   *
+   * @return how it went, object by object
+   * @throws WrongStateException if it is armed
+   * @throws PatchException.PoolFullException if the pool has no room left
+   * @throws PatchException of the type that names the cause
+   */
+  public synchronized ImmutableList<ApplyReport> arm() {
+    if (objects.stream().anyMatch(ArmedObject::isArmed)) {
+      throw new WrongStateException("the " + label + " is armed already");
+    }
+    List<ApplyReport> reports = new ArrayList<>();
+    List<ArmedObject> armed = new ArrayList<>();
+    for (ArmedObject object : objects) {
+      try {
+        ImmutableList<Target> now = lookAgain.apply(object.targets());
+        if (now != object.targets()) {
+          object.retarget(now);
+        }
+        reports.add(object.arm(label));
+        armed.add(object);
+      } catch (PatchException failure) {
+        disarm(armed, failure);
+        throw failure;
+      }
+    }
+    return ImmutableList.copyOf(reports);
+  }
+
+  private static void disarm(List<ArmedObject> armed, PatchException failure) {
+    for (ArmedObject object : armed) {
+      try {
+        object.disarm();
+      } catch (PatchException also) {
+        failure.addSuppressed(also);
+      }
+    }
+  }
+
+  /**
+   * Disarms it. A call that has begun may be counted still, and {@link #snapshot} has it then.
+   *
+   * @return how it went, object by object
+   * @throws WrongStateException if it is not armed, or somebody else has disarmed it
+   * @throws PatchException of the type that names the cause; then the rest stays armed
+   */
+  public synchronized ImmutableList<ApplyReport> disarm() {
+    if (objects.stream().noneMatch(ArmedObject::isArmed)) {
+      throw new WrongStateException("the " + label + " is not armed");
+    }
+    ImmutableList.Builder<ApplyReport> reports = ImmutableList.builder();
+    for (ArmedObject object : objects) {
+      if (object.isArmed()) {
+        reports.add(object.disarm());
+      }
+    }
+    return reports.build();
+  }
+
+  /**
+   * What was counted until now, since the probe was made. Stops nothing in the target.
+   *
+   * @throws PatchException if the target has ended, or can't be read
+   */
+  public synchronized ProbeSnapshot snapshot() {
+    long nanos = System.nanoTime();
+    ImmutableList.Builder<ProbeSnapshot.Counted> counted = ImmutableList.builder();
+    for (ArmedObject object : objects) {
+      long[] counts = object.counts();
+      for (int i = 0; i < counts.length; i++) {
+        counted.add(new ProbeSnapshot.Counted(object.targets().get(i).function(), counts[i]));
+      }
+    }
+    return new ProbeSnapshot(nanos, counted.build());
+  }
+
+  /** Disarms it if it is armed. */
+  @Override
+  public synchronized void close() {
+    if (objects.stream().anyMatch(ArmedObject::isArmed)) {
+      disarm();
+    }
+  }
+
+  @Override
+  public String toString() {
+    return label;
+  }
+}

@@ -1,0 +1,97 @@
+package io.github.textpoke.x86.probe;
+
+import com.google.common.collect.ImmutableList;
+import io.github.textpoke.PatchException;
+import io.github.textpoke.PatchException.NoSuchSymbolException;
+import io.github.textpoke.PatchException.PoolFullException;
+import io.github.textpoke.apply.TargetProcess;
+import io.github.textpoke.x86.plan.X86Planner;
+import java.util.List;
+import java.util.stream.Collectors;
+
+/**
+ * Makes probes in one process:
+ *
+ * <pre>{@code
+ * Probe probe = Probes.in(process).at("libc:str*", ProbeAction.count());
+ * probe.arm();
+ * ...
+ * probe.snapshot().functions().forEach(System.out::println);
+ * probe.disarm();
+ * }</pre>
+ *
+ * <p>It reads each object once, and keeps what it has found. Not thread-safe.
+ */
+public final class Probes {
+  /** Probes of a few functions that a pool has room for besides its slots. */
+  static final int SEVERAL = 16;
+
+  private final TargetProcess process;
+  private final ProbePool pool;
+  private final FunctionFinder finder;
+
+  private Probes(TargetProcess process, ProbePool pool) {
+    this.process = process;
+    this.pool = pool;
+    this.finder = new FunctionFinder(process, X86Planner.create());
+  }
+
+  /**
+   * Those of {@code process}, with {@link ProbePool#DEFAULT}.
+   *
+   * @param process stays yours to close
+   */
+  public static Probes in(TargetProcess process) {
+    return in(process, ProbePool.DEFAULT);
+  }
+
+  /**
+   * Those of {@code process}.
+   *
+   * @param process stays yours to close
+   * @param pool the room that they get in the target
+   */
+  public static Probes in(TargetProcess process, ProbePool pool) {
+    return new Probes(process, pool);
+  }
+
+  /**
+   * A probe on all functions that match. It is planned, and its pool reserved in the target, but
+   * not armed yet. An IFUNC stands for the implementation that the loader has chosen.
+   *
+   * @param glob {@code [object:]glob}, where {@code *} is any text and {@code ?} any character
+   * @param action what it does at each call
+   * @throws NoSuchSymbolException if nothing matches
+   * @throws PoolFullException if more functions of one object match than the pool has slots
+   * @throws PatchException of the type that names the cause
+   */
+  public Probe at(String glob, ProbeAction action) {
+    FunctionFinder.Found found = finder.find(glob);
+    if (found.isEmpty()) {
+      throw new NoSuchSymbolException(
+          glob,
+          ImmutableList.of(),
+          "look at the symbols that there are: no function's name matches");
+    }
+    for (FunctionFinder.InObject each : found.objects()) {
+      if (each.targets().size() > pool.slots()) {
+        throw new PoolFullException(
+            each.object().start(),
+            ProbePatch.codeSize(each.targets().size()),
+            new CounterTable(each.targets().size(), pool.threads()).size(),
+            pool.words());
+      }
+    }
+    List<ArmedObject> objects =
+        found.objects().stream()
+            .map(each -> new ArmedObject(process, each.object(), each.targets(), each.key(), pool))
+            .collect(Collectors.toList());
+    objects.forEach(ArmedObject::reserve);
+    return new Probe(
+        "probe of " + glob + " (" + action + ")",
+        action,
+        ImmutableList.copyOf(objects),
+        found.unprobed(),
+        finder::lookAgain);
+  }
+}

@@ -1,0 +1,34 @@
+package io.github.textpoke.x86.probe;
+
+import io.github.textpoke.decode.CodeRegion;
+import io.github.textpoke.x86.plan.Entrances;
+import io.github.textpoke.x86.plan.X86Planner;
+import java.util.Optional;
+
+/**
+ * A function to be probed, as it stands now.
+ *
+ * @param function for the user
+ * @param code all of it
+ * @param site absolute address of the first instruction that the jump may displace
+ * @param entrances of its object
+ * @param planner that knows of its object's restartable sequences
+ * @param length how many bytes from the site on the jump displaces, or replaces
+ * @param jump the jump of a patch of ours that stands at the site; empty: there is none
+ */
+record Target(
+    ProbedFunction function,
+    CodeRegion code,
+    long site,
+    Entrances entrances,
+    X86Planner planner,
+    int length,
+    Optional<OwnJump> jump) {
+  /**
+   * A jump of five bytes.
+   *
+   * @param code it alone
+   * @param target absolute address where it leads
+   */
+  record OwnJump(CodeRegion code, long target) {}
+}
