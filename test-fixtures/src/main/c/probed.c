@@ -10,8 +10,8 @@
  *
  *   told             the absolute value, as llabs; a leaf without a frame, which uses no memory
  *   cost             x + 1: for who measures, with the command "measure N", which calls it N times
- *                    in a row and publishes the counter cost_picos: the shortest of seven runs, per
- *                    call
+ *                    in a row: the counter cost_picos is the shortest of seven runs, per call, once
+ *                    the counter "measured" has grown
  *
  * Workers begin at the command "go". Counters of worker I: calls_I; through_I: how many of them came
  * by way of such a body; wrong_I. The counter "stopped" says how many workers have ended.
@@ -60,7 +60,7 @@ static function *called;
 static long limit;
 static bool busy;
 static volatile bool go, stop;
-static counter *stopped, *cost_picos;
+static counter *stopped, *cost_picos, *measured;
 
 /* Whether the call came by way of a body. The two words are below the stack pointer of the function
  * that is called, where it may write, and does not; no signal comes. */
@@ -137,6 +137,7 @@ static void measure(long count) {
     if (run == 0 || taken < best) best = taken;
   }
   *cost_picos = best * 1000 / count;
+  (*measured)++;
 }
 
 static void command(const char *line) {
@@ -145,7 +146,6 @@ static void command(const char *line) {
   } else if (strcmp(line, "stop") == 0) {
     stop = true;
   } else if (strncmp(line, "measure ", 8) == 0) {
-    *cost_picos = 0;
     measure(strtol(line + 8, NULL, 10));
   } else {
     fail("no command '%s'", line);
@@ -163,6 +163,7 @@ int main(int argc, char **argv) {
   if (called == NULL) fail("no function '%s'", name);
   stopped = new_counter("stopped", 0);
   cost_picos = new_counter("cost_picos", 0);
+  measured = new_counter("measured", 0);
   struct worker *workers = calloc(threads, sizeof *workers);
   for (int i = 0; i < threads; i++) {
     new_counter_line();

@@ -1,15 +1,17 @@
 package io.github.textpoke.apply;
 
 import com.google.common.collect.ImmutableList;
+import com.google.common.collect.ImmutableSet;
 import com.google.common.collect.Iterables;
 import com.google.common.collect.Lists;
 import io.github.textpoke.plan.PatchPlan;
 import io.github.textpoke.plan.Poke;
 import io.github.textpoke.plan.PokeProtocol;
 import io.github.textpoke.plan.Step;
-import java.util.ArrayList;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.OptionalInt;
+import java.util.Set;
 import java.util.function.Predicate;
 import java.util.stream.IntStream;
 
@@ -73,14 +75,18 @@ record WaysBack(ImmutableList<ImmutableList<Step>> fromPhase, ImmutableList<Step
 
   /** How many are done when the third begins: behind the next, threads may come in. */
   static int entered(List<Poke> pokes, int trapByte, List<Step> steps) {
-    return first(steps, step -> pokes.stream().anyMatch(poke -> isLast(step, poke, trapByte)))
-        .orElse(steps.size());
+    Set<Long> sites = addresses(pokes);
+    return first(steps, step -> isLast(step, sites, trapByte)).orElse(steps.size());
+  }
+
+  private static ImmutableSet<Long> addresses(List<Poke> pokes) {
+    return pokes.stream().map(Poke::address).collect(ImmutableSet.toImmutableSet());
   }
 
   /** Whether a step takes the breakpoint from the first byte of a site. */
-  private static boolean isLast(Step step, Poke poke, int trapByte) {
+  private static boolean isLast(Step step, Set<Long> sites, int trapByte) {
     return step instanceof Step.Write write
-        && write.address() == poke.address()
+        && sites.contains(write.address())
         && write.expected().at(0) == trapByte
         && write.bytes().at(0) != trapByte;
   }
@@ -91,13 +97,12 @@ record WaysBack(ImmutableList<ImmutableList<Step>> fromPhase, ImmutableList<Step
    */
   private static ImmutableList<Step> merged(
       PatchPlan plan, ImmutableList<Step> late, ImmutableList<Step> early) {
-    List<Step> behind = new ArrayList<>();
-    List<Step> last = new ArrayList<>();
+    Set<Long> sites = addresses(plan.pokes());
+    Set<Step> behind = new LinkedHashSet<>();
+    Set<Step> last = new LinkedHashSet<>();
     for (Step step : Iterables.concat(late, early)) {
-      if (step instanceof Step.Write && !behind.contains(step) && !last.contains(step)) {
-        boolean isLast =
-            plan.pokes().stream().anyMatch(poke -> isLast(step, poke, plan.trapByte()));
-        (isLast ? last : behind).add(step);
+      if (step instanceof Step.Write) {
+        (isLast(step, sites, plan.trapByte()) ? last : behind).add(step);
       }
     }
     return ImmutableList.<Step>builder()

@@ -1,5 +1,6 @@
 package io.github.textpoke.x86.probe;
 
+import com.google.common.base.CharMatcher;
 import com.google.common.collect.ImmutableList;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException;
@@ -66,26 +67,21 @@ final class FunctionFinder {
     List<ImageInMemory> objects = new ArrayList<>();
     Map<ImageInMemory, List<Target>> targets = new LinkedHashMap<>();
     List<UnprobedFunction> unprobed = new ArrayList<>();
-    Set<Long> seen = new HashSet<>();
-    for (FoundSymbol symbol : resolver.symbols(glob).toList()) {
-      String name = symbol.object() + ":" + symbol.symbol().name();
-      if (symbol.symbol().kind() != Symbol.Kind.IFUNC && !seen.add(symbol.address())) {
-        continue; // another name of it
-      }
+    Set<String> used = new HashSet<>();
+    for (Map.Entry<Long, List<FoundSymbol>> same :
+        byFunction(resolver, glob, unprobed).entrySet()) {
+      ImmutableList<String> names = names(same.getValue());
       try {
-        CodeRegion code = code(resolver, symbol, name);
-        if (symbol.symbol().kind() == Symbol.Kind.IFUNC && !seen.add(code.address())) {
-          continue;
-        }
+        CodeRegion code = code(resolver, same.getKey());
         ImageInMemory object = objectAt(resolver, objects, code.address());
-        ProbedFunction function = new ProbedFunction(name, code.address());
+        ProbedFunction function = function(names, code.address(), used);
         targets
             .computeIfAbsent(object, any -> new ArrayList<>())
             .add(target(function, code, object, standing));
       } catch (PatchException refused) {
-        unprobed.add(new UnprobedFunction(name, symbol.address(), refused.what()));
+        unprobed.add(new UnprobedFunction(names.get(0), same.getKey(), refused.what()));
       } catch (NotProbedException reason) {
-        unprobed.add(new UnprobedFunction(name, symbol.address(), reason.reason));
+        unprobed.add(new UnprobedFunction(names.get(0), same.getKey(), reason.reason));
       }
     }
     ImmutableList.Builder<InObject> found = ImmutableList.builder();
@@ -105,13 +101,59 @@ final class FunctionFinder {
     }
   }
 
-  private static CodeRegion code(SiteResolver resolver, FoundSymbol symbol, String name)
-      throws NotProbedException {
-    if (symbol.symbol().kind() == Symbol.Kind.IFUNC) {
-      return resolver.resolve(SiteName.parse(name)).code();
+  /** Local functions of different files may have one name: all but the first get their address. */
+  private static ProbedFunction function(
+      ImmutableList<String> names, long address, Set<String> used) {
+    String name = names.get(0);
+    return new ProbedFunction(
+        used.add(name) ? name : name + " (0x" + Long.toHexString(address) + ")",
+        address,
+        names.subList(1, names.size()));
+  }
+
+  /** The symbols that match, by the absolute address of the function that is called. */
+  private static Map<Long, List<FoundSymbol>> byFunction(
+      SiteResolver resolver, String glob, List<UnprobedFunction> unprobed) {
+    Map<Long, List<FoundSymbol>> functions = new LinkedHashMap<>();
+    for (FoundSymbol symbol : resolver.symbols(glob).toList()) {
+      try {
+        functions.computeIfAbsent(function(resolver, symbol), any -> new ArrayList<>()).add(symbol);
+      } catch (PatchException refused) {
+        unprobed.add(new UnprobedFunction(name(symbol), symbol.address(), refused.what()));
+      }
     }
-    CodeRegion code = resolver.codeAt(symbol.address());
-    if (code.address() != symbol.address()) {
+    return functions;
+  }
+
+  private static long function(SiteResolver resolver, FoundSymbol symbol) {
+    return symbol.symbol().kind() == Symbol.Kind.IFUNC
+        ? resolver.resolve(SiteName.parse(name(symbol))).address()
+        : symbol.address();
+  }
+
+  private static String name(FoundSymbol symbol) {
+    boolean isOld = !symbol.symbol().version().isEmpty() && !symbol.symbol().isDefaultVersion();
+    return symbol.object()
+        + ":"
+        + (isOld ? symbol.symbol().versionedName() : symbol.symbol().name());
+  }
+
+  /** Each once, the one with the fewest underscores before it first. */
+  private static ImmutableList<String> names(List<FoundSymbol> same) {
+    return same.stream()
+        .sorted(Comparator.comparingInt(symbol -> underscores(symbol.symbol().name())))
+        .map(FunctionFinder::name)
+        .distinct()
+        .collect(ImmutableList.toImmutableList());
+  }
+
+  private static int underscores(String name) {
+    return name.length() - CharMatcher.is('_').trimLeadingFrom(name).length();
+  }
+
+  private static CodeRegion code(SiteResolver resolver, long address) throws NotProbedException {
+    CodeRegion code = resolver.codeAt(address);
+    if (code.address() != address) {
       throw new NotProbedException(
           "it is no entry of a function, but lies inside of " + code.name());
     }

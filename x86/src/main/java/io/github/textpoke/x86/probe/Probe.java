@@ -8,6 +8,7 @@ import io.github.textpoke.apply.Patch;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.UnaryOperator;
+import jdk.jfr.EventType;
 
 /**
  * A probe on one function or on thousands, which can be armed and disarmed any number of times; its
@@ -16,6 +17,7 @@ import java.util.function.UnaryOperator;
  * it. Thread-safe, as long as its {@link Probes} are used by one thread.
  */
 public final class Probe implements AutoCloseable {
+  private final int pid;
   private final String label;
   private final ProbeAction action;
   private final ImmutableList<ArmedObject> objects;
@@ -23,16 +25,21 @@ public final class Probe implements AutoCloseable {
   private final ImmutableList<UnprobedFunction> unprobed;
   private final UnaryOperator<ImmutableList<Target>> lookAgain;
 
+  /** At the end of the last sampling period. */
+  private ProbeSnapshot sampled;
+
   /**
    * @param lookAgain the functions as they stand when they are to be armed; the same list if they
    *     stand as before
    */
   Probe(
+      int pid,
       String label,
       ProbeAction action,
       ImmutableList<ArmedObject> objects,
       ImmutableList<UnprobedFunction> unprobed,
       UnaryOperator<ImmutableList<Target>> lookAgain) {
+    this.pid = pid;
     this.label = label;
     this.action = action;
     this.objects = objects;
@@ -43,6 +50,7 @@ public final class Probe implements AutoCloseable {
             .collect(ImmutableList.toImmutableList());
     this.unprobed = unprobed;
     this.lookAgain = lookAgain;
+    this.sampled = snapshotNow();
   }
 
   /** What it does at each call. */
@@ -138,7 +146,11 @@ public final class Probe implements AutoCloseable {
    *
    * @throws PatchException if the target has ended, or can't be read
    */
-  public synchronized ProbeSnapshot snapshot() {
+  public ProbeSnapshot snapshot() {
+    return snapshotNow();
+  }
+
+  private synchronized ProbeSnapshot snapshotNow() {
     long nanos = System.nanoTime();
     ImmutableList.Builder<ProbeSnapshot.Counted> counted = ImmutableList.builder();
     for (ArmedObject object : objects) {
@@ -148,6 +160,34 @@ public final class Probe implements AutoCloseable {
       }
     }
     return new ProbeSnapshot(nanos, counted.build());
+  }
+
+  /**
+   * As {@link #snapshot}, and ends a sampling period: for each function that was called since the
+   * last one ended, or the probe was made, an event {@code io.github.textpoke.ProbeSample} of the
+   * flight recorder (JFR) says how often, if that is on.
+   */
+  public synchronized ProbeSnapshot sample() {
+    ProbeSnapshot now = snapshotNow();
+    ProbeSnapshot before = sampled;
+    sampled = now;
+    if (EventType.getEventType(ProbeSampleEvent.class).isEnabled()) {
+      for (int i = 0; i < now.functions().size(); i++) {
+        ProbeSnapshot.Counted counted = now.functions().get(i);
+        long calls = counted.count() - before.functions().get(i).count();
+        if (calls != 0) {
+          ProbeSampleEvent event = new ProbeSampleEvent();
+          event.pid = pid;
+          event.function = counted.function().name();
+          event.address = counted.function().address();
+          event.calls = calls;
+          event.total = counted.count();
+          event.period = now.nanos() - before.nanos();
+          event.commit();
+        }
+      }
+    }
+    return now;
   }
 
   /** Disarms it if it is armed. */

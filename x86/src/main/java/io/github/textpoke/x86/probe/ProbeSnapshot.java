@@ -28,13 +28,11 @@ public record ProbeSnapshot(long nanos, ImmutableList<Counted> functions) {
   /**
    * The calls of the function with that name; 0 where there is none.
    *
-   * @param name as {@link ProbedFunction#name} has it, or without the object
+   * @param name with the object's or without: any of the names that {@link ProbedFunction} knows
    */
   public long count(String name) {
     return functions.stream()
-        .filter(
-            each ->
-                each.function().name().equals(name) || each.function().name().endsWith(":" + name))
+        .filter(each -> each.function().isCalled(name))
         .mapToLong(Counted::count)
         .sum();
   }

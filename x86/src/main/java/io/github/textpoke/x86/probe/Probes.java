@@ -88,6 +88,7 @@ public final class Probes {
             .collect(Collectors.toList());
     objects.forEach(ArmedObject::reserve);
     return new Probe(
+        process.pid(),
         "probe of " + glob + " (" + action + ")",
         action,
         ImmutableList.copyOf(objects),

@@ -9,7 +9,13 @@ import io.github.textpoke.PatchException.WrongStateException;
 import io.github.textpoke.apply.PatchStatus;
 import io.github.textpoke.apply.TargetProcess;
 import io.github.textpoke.fixtures.Fixture;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
+import jdk.jfr.Recording;
+import jdk.jfr.consumer.RecordedEvent;
+import jdk.jfr.consumer.RecordingFile;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -149,6 +155,38 @@ final class ProbesTest {
       assertThat(probe.unprobed())
           .isNotEmpty()
           .allSatisfy(each -> assertThat(each.reason()).isNotEmpty());
+    }
+  }
+
+  @Test
+  void aSamplingPeriodIsAnEventOfTheFlightRecorderForEachFunctionThatWasCalled() throws Exception {
+    try (Fixture program = probed();
+        TargetProcess process = TargetProcess.attach(program.pid());
+        Recording recording = new Recording()) {
+      Probe probe = Probes.in(process).at("probed:*", ProbeAction.count());
+      recording.enable("io.github.textpoke.ProbeSample");
+      recording.start();
+      probe.arm();
+      program.command("go");
+      awaitCalls(program, "through");
+      probe.sample();
+      awaitCalls(program, "through");
+      stop(program);
+      long total = probe.sample().count("told");
+      recording.stop();
+      Path file = Files.createTempFile("probes", ".jfr");
+      List<RecordedEvent> events;
+      try {
+        recording.dump(file);
+        events = RecordingFile.readAllEvents(file);
+      } finally {
+        Files.delete(file);
+      }
+      List<RecordedEvent> told =
+          events.stream().filter(each -> each.getString("function").equals("probed:told")).toList();
+      assertThat(told).hasSize(2).allMatch(each -> each.getInt("pid") == program.pid());
+      assertThat(told.stream().mapToLong(each -> each.getLong("calls")).sum()).isEqualTo(total);
+      assertThat(events).noneMatch(each -> each.getString("function").equals("probed:cost"));
     }
   }
 
