@@ -30,6 +30,7 @@ import picocli.CommandLine.Spec;
       PatchCommands.Revert.class,
       PatchCommands.Recover.class,
       LaunchCommand.class,
+      ProbeCommand.class,
       HelpCommand.class
     },
     footerHeading = "%nSITE is 0xADDR or [object:]symbol[#n][+offset].%n",

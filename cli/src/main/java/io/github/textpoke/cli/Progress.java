@@ -36,7 +36,7 @@ final class Progress implements AutoCloseable {
   }
 
   /** The JDK's console would be there from JDK 22 on, terminal or not. */
-  private static boolean stderrIsTerminal() {
+  static boolean stderrIsTerminal() {
     try {
       String file = Files.readSymbolicLink(STDERR).toString();
       return file.startsWith("/dev/pts/") || file.startsWith("/dev/tty");

@@ -47,7 +47,7 @@ final class X86LayersTest {
   }
 
   @ParameterizedTest
-  @ValueSource(ints = {0, 1, 2, 3, 4, 5, 6})
+  @ValueSource(ints = {0, 1, 2, 3, 4, 5, 6, 7, 8})
   void aPackageKnowsNoneThatComesLater(int index) {
     String[] later = ORDER.subList(index + 1, ORDER.size()).toArray(String[]::new);
     noClasses()

@@ -1,0 +1,71 @@
+package io.github.textpoke.cli;
+
+import io.github.textpoke.x86.probe.ProbeSnapshot;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.util.Comparator;
+import java.util.stream.IntStream;
+
+/** The functions that are called most, drawn anew over what was drawn before, on stderr. */
+final class LiveTable {
+  private static final int ROWS = 20;
+
+  private final boolean isShown;
+  private int drawn;
+
+  private LiveTable(boolean isShown) {
+    this.isShown = isShown;
+  }
+
+  /** One that shows nothing where stderr is no terminal, or somebody else reads the output. */
+  static LiveTable onTerminal(boolean json) {
+    return new LiveTable(!json && Progress.stderrIsTerminal());
+  }
+
+  void show(ProbeSnapshot before, ProbeSnapshot now) {
+    if (!isShown) {
+      return;
+    }
+    clear();
+    String text = text(before, now);
+    drawn = (int) text.lines().count();
+    System.err.print(text);
+    System.err.flush();
+  }
+
+  /** What one drawing shows. */
+  static String text(ProbeSnapshot before, ProbeSnapshot now) {
+    double seconds = (now.nanos() - before.nanos()) / 1e9;
+    TextTable table = new TextTable("calls/s", "calls", "function");
+    IntStream.range(0, now.functions().size())
+        .filter(i -> now.functions().get(i).count() > 0)
+        .boxed()
+        .sorted(Comparator.comparingLong(i -> -calls(before, now, i)))
+        .limit(ROWS)
+        .forEach(
+            i ->
+                table.row(
+                    "%,.0f".formatted(calls(before, now, i) / seconds),
+                    "%,d".formatted(now.functions().get(i).count()),
+                    now.functions().get(i).function().name()));
+    StringWriter text = new StringWriter();
+    PrintWriter out = new PrintWriter(text);
+    table.print(out);
+    out.printf("Ctrl-C ends it and takes all probes back%n");
+    out.flush();
+    return text.toString();
+  }
+
+  private static long calls(ProbeSnapshot before, ProbeSnapshot now, int i) {
+    return now.functions().get(i).count() - before.functions().get(i).count();
+  }
+
+  /** Takes away what was drawn. */
+  void clear() {
+    if (drawn > 0) {
+      System.err.printf("\u001b[%dA\r\u001b[J", drawn);
+      System.err.flush();
+      drawn = 0;
+    }
+  }
+}

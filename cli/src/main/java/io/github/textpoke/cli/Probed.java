@@ -1,0 +1,77 @@
+package io.github.textpoke.cli;
+
+import com.google.gson.stream.JsonWriter;
+import io.github.textpoke.x86.probe.Probe;
+import io.github.textpoke.x86.probe.ProbeSnapshot;
+import io.github.textpoke.x86.probe.ProbeSnapshot.Counted;
+import io.github.textpoke.x86.probe.UnprobedFunction;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.util.Comparator;
+import java.util.List;
+
+/**
+ * What a probe has counted.
+ *
+ * @param first when it was armed
+ * @param last when it was taken back
+ */
+record Probed(int pid, String pattern, Probe probe, ProbeSnapshot first, ProbeSnapshot last)
+    implements Result {
+
+  private double seconds() {
+    return (last.nanos() - first.nanos()) / 1e9;
+  }
+
+  private List<Counted> called() {
+    return last.functions().stream()
+        .filter(each -> each.count() > 0)
+        .sorted(Comparator.comparingLong(each -> -each.count()))
+        .toList();
+  }
+
+  @Override
+  public void text(PrintWriter out) {
+    List<Counted> called = called();
+    TextTable table = new TextTable("calls", "calls/s", "function");
+    called.forEach(
+        each ->
+            table.row(
+                "%,d".formatted(each.count()),
+                "%,.0f".formatted(each.count() / seconds()),
+                each.function().name()));
+    table.print(out);
+    out.printf(
+        "%s of %s called in %.3f s%n",
+        called.size(),
+        Output.count(probe.functions().size(), "function was", "functions were"),
+        seconds());
+    probe
+        .unprobed()
+        .forEach(each -> out.printf("not probed: %s: %s%n", each.name(), each.reason()));
+  }
+
+  @Override
+  public void json(JsonWriter json) throws IOException {
+    json.name("pid").value(pid);
+    json.name("pattern").value(pattern);
+    json.name("nanos").value(last.nanos() - first.nanos());
+    json.name("functions").beginObject();
+    for (Counted each : last.functions()) {
+      json.name(each.function().name()).beginObject();
+      json.name("address").value(Output.hex(each.function().address()));
+      json.name("count").value(each.count());
+      json.endObject();
+    }
+    json.endObject();
+    json.name("unprobed").beginArray();
+    for (UnprobedFunction each : probe.unprobed()) {
+      json.beginObject();
+      json.name("name").value(each.name());
+      json.name("address").value(Output.hex(each.address()));
+      json.name("reason").value(each.reason());
+      json.endObject();
+    }
+    json.endArray();
+  }
+}

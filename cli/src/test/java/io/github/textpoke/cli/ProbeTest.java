@@ -1,0 +1,71 @@
+package io.github.textpoke.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.google.gson.JsonObject;
+import io.github.textpoke.apply.PatchStatus;
+import io.github.textpoke.apply.TargetProcess;
+import io.github.textpoke.fixtures.Fixture;
+import io.github.textpoke.fixtures.RequiresPtrace;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+@RequiresPtrace
+@Timeout(120)
+class ProbeTest {
+  private final Fixture program = Fixture.start("probed", "--threads", "2", "--busy");
+
+  @BeforeEach
+  void begin() {
+    program.command("go");
+  }
+
+  @AfterEach
+  void stop() {
+    try (Fixture stopped = program) {
+      stopped.assertHealthy();
+    }
+  }
+
+  @Test
+  void countsForATimeAndTakesTheProbesBack() {
+    JsonObject counted =
+        Run.of("probe", program.pid(), "probed:told", "--for", "300ms", "--json").json();
+
+    JsonObject told = counted.getAsJsonObject("functions").getAsJsonObject("probed:told");
+    assertThat(told.get("count").getAsLong()).isBetween(1L, program.counter("calls"));
+    assertThat(counted.get("nanos").getAsLong()).isGreaterThanOrEqualTo(300_000_000L);
+    assertThat(counted.getAsJsonArray("unprobed")).isEmpty();
+    assertThat(TargetProcess.status(program.pid()).patches())
+        .extracting(PatchStatus::state)
+        .containsExactly(PatchStatus.State.RETIRED);
+  }
+
+  @Test
+  void showsTheFunctionsThatWereCalledTheMostCalledFirst() {
+    Run run = Run.of("probe", program.pid(), "libc:str*", "--for", "300ms").assertDone();
+
+    assertThat(run.out())
+        .containsPattern("(?m)^calls +calls/s +function$")
+        .contains("libc.so.6:strtok_r")
+        .containsPattern("[0-9]+ of [0-9]+ functions were called in 0\\.[0-9]+ s");
+  }
+
+  @Test
+  void aPoolThatIsTooSmallIsARefusal() {
+    Run run = Run.of("probe", program.pid(), "libc:str*", "--for", "1ms", "--slots", "2");
+
+    run.assertFailed(ExitCode.REFUSED);
+    assertThat(run.err()).contains("the pool has 2 slots");
+  }
+
+  @Test
+  void aPatternThatMatchesNothingIsBadUsage() {
+    Run run = Run.of("probe", program.pid(), "libc:no_such_*", "--for", "1ms");
+
+    run.assertFailed(ExitCode.USAGE);
+    assertThat(run.err()).contains("no function's name matches");
+  }
+}
