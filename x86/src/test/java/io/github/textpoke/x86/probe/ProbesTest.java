@@ -9,6 +9,9 @@ import io.github.textpoke.PatchException.WrongStateException;
 import io.github.textpoke.apply.PatchStatus;
 import io.github.textpoke.apply.TargetProcess;
 import io.github.textpoke.fixtures.Fixture;
+import io.github.textpoke.x86.detour.Detour;
+import io.github.textpoke.x86.detour.DetourSite;
+import io.github.textpoke.x86.detour.Detours;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -18,6 +21,7 @@ import jdk.jfr.consumer.RecordedEvent;
 import jdk.jfr.consumer.RecordingFile;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Needs the right to trace the programs that it starts. */
@@ -106,6 +110,43 @@ final class ProbesTest {
             .extracting(PatchStatus::state)
             .containsOnly(PatchStatus.State.RETIRED);
       }
+    }
+  }
+
+  /** Below, above: which goes first. */
+  @ParameterizedTest
+  @CsvSource({"true, true", "true, false", "false, true", "false, false"})
+  void aProbeAndADetourOfOneFunctionComeAndGoInAnyOrder(
+      boolean probeFirst, boolean probeGoesFirst) {
+    try (Fixture program = probed();
+        TargetProcess process = TargetProcess.attach(program.pid())) {
+      Probe probe = Probes.in(process).at("probed:told", ProbeAction.count());
+      DetourSite site = Detours.in(process).at("probed:told");
+      program.command("go");
+      if (probeFirst) {
+        probe.arm();
+      }
+      Detour detour = site.toItself();
+      if (!probeFirst) {
+        probe.arm();
+      }
+      awaitCalls(program, "through");
+      if (probeGoesFirst) {
+        probe.disarm();
+        detour.revert();
+      } else {
+        detour.revert();
+        awaitCalls(program, "through");
+        probe.disarm();
+      }
+      // The probe can be armed again, whatever has stood there meanwhile.
+      awaitCalls(program, "calls");
+      probe.arm();
+      awaitCalls(program, "through");
+      probe.disarm();
+      stop(program);
+      assertThat(program.counter("through")).isLessThan(program.counter("calls"));
+      assertThat(probe.snapshot().total()).isEqualTo(program.counter("through"));
     }
   }
 
