@@ -85,6 +85,13 @@ early early early.c -L"$out" -Wl,--no-as-needed -l:libearly.so -Wl,-rpath,'$ORIG
 early early_static early.c -static -no-pie
 early early_static_pie early.c -static-pie
 
+# The same program without a loader.
+if [ ! -x "$out/probed_static" ] || [ "$out/probed" -nt "$out/probed_static" ]; then
+  # shellcheck disable=SC2086
+  gcc $flags -fno-builtin-llabs -static-pie -o "$out/probed_static.new" probed.c fixture.c
+  mv "$out/probed_static.new" "$out/probed_static"
+fi
+
 # Needs no 32-bit libc, only an assembler and a linker.
 if [ ! i386.S -ot "$out/i386" ] || [ ! -x "$out/i386" ]; then
   as --32 -o "$out/i386.o" i386.S

@@ -82,6 +82,23 @@ final class ProbesTest {
     }
   }
 
+  /** There threads are told apart by the base of fs, with rows for all or for some of them. */
+  @ParameterizedTest
+  @ValueSource(ints = {128, 2})
+  void countsEveryCallOfAProgramWithoutALoader(int rows) {
+    try (Fixture program =
+            Fixture.start("probed_static", "--calls", Long.toString(CALLS / THREADS));
+        TargetProcess process = TargetProcess.attach(program.pid())) {
+      Probe probe =
+          Probes.in(process, new ProbePool(16, rows)).at("probed_static:told", ProbeAction.count());
+      probe.arm();
+      program.command("go");
+      awaitStopped(program, THREADS);
+      assertThat(program.counter("through")).isEqualTo(CALLS);
+      assertThat(probe.snapshot().total()).isEqualTo(CALLS);
+    }
+  }
+
   private static void awaitCalls(Fixture program, String counter) {
     program.awaitCounter(counter, program.counter(counter) + 1_000, TIMEOUT);
   }

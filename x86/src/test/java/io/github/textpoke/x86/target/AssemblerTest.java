@@ -116,6 +116,9 @@ final class AssemblerTest {
         write(
             a -> a.exchangeAndAdd(base, displacement, other),
             "lock xadd " + memory + ", " + name(other, 8));
+        write(
+            a -> a.compareAndSwap(base, displacement, other),
+            "lock cmpxchg " + memory + ", " + name(other, 8));
         for (int width : new int[] {2, 4, 8}) {
           write(
               a -> a.store(base, displacement, other, width),
@@ -139,6 +142,20 @@ final class AssemblerTest {
         }
       }
     }
+    assertReadsAsWritten();
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void countsInMemoryAndReadsTheThreadsPlace(Register base) {
+    for (int displacement : DISPLACEMENTS) {
+      String memory = memory(base, displacement);
+      write(a -> a.increment(base, displacement), "inc " + memory);
+      write(a -> a.incrementForAll(base, displacement), "lock inc " + memory);
+    }
+    write(a -> a.threadBase(base), "rdfsbase " + name(base, 8));
+    write(a -> a.threadPointer(base), "mov %s, fs:[0x0000000000000000]".formatted(name(base, 8)));
+    write(Assembler::nopForJump, "nop [rax+rax*1], eax");
     assertReadsAsWritten();
   }
 
