@@ -13,6 +13,10 @@ import io.github.textpoke.PatchException.EngineFailedException;
 import io.github.textpoke.PatchException.EvacuationTimeoutException;
 import io.github.textpoke.PatchException.LaunchFailedException;
 import io.github.textpoke.PatchException.NoRoomException;
+import io.github.textpoke.PatchException.CodeInUseException;
+import io.github.textpoke.PatchException.LivePatchFailedException;
+import io.github.textpoke.PatchException.BadLivePatchException;
+import io.github.textpoke.PatchException.ObjectRefusedException;
 import io.github.textpoke.PatchException.NoSuchPatchException;
 import io.github.textpoke.PatchException.NoSuchProcessException;
 import io.github.textpoke.PatchException.NoSuchSymbolException;
@@ -57,6 +61,10 @@ final class ExitCode {
           .put(UnsafePlanException.class, REFUSED)
           .put(UnsupportedPlanException.class, REFUSED)
           .put(NoRoomException.class, REFUSED)
+          .put(CodeInUseException.class, REFUSED)
+          .put(LivePatchFailedException.class, REFUSED)
+          .put(BadLivePatchException.class, USAGE)
+          .put(ObjectRefusedException.class, REFUSED)
           .put(PoolFullException.class, REFUSED)
           .put(UnwritableMappingException.class, REFUSED)
           .put(CodeChangedException.class, REFUSED)
@@ -74,7 +82,7 @@ final class ExitCode {
           .put(EvacuationTimeoutException.class, UNEXPECTED)
           .put(SystemCallException.class, UNEXPECTED)
           .put(EngineFailedException.class, UNEXPECTED)
-          .put(WrongStateException.class, UNEXPECTED)
+          .put(WrongStateException.class, REFUSED)
           .buildOrThrow();
 
   private ExitCode() {}

@@ -114,6 +114,7 @@ final class RegistersTest {
           .put("SYS_PAUSE", "SYS_pause")
           .put("SYS_PRCTL", "SYS_prctl")
           .put("SYS_FUTEX", "SYS_futex")
+          .put("SYS_GET_ROBUST_LIST", "SYS_get_robust_list")
           .put("SYS_MPROTECT", "SYS_mprotect")
           .put("FUTEX_WAIT", "FUTEX_WAIT")
           .put("FUTEX_WAKE", "FUTEX_WAKE")

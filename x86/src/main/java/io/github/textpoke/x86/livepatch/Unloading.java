@@ -38,9 +38,8 @@ final class Unloading {
     if (!others.isEmpty() && process.unused(others).size() < others.size()) {
       return Optional.of("a thread is in gates of another live patch that lead to it");
     }
-    // The unwinder forgets what was taken back, but leaves the words.
     return process
-        .reference(memory.build(), address -> address == notes.frames())
+        .reference(memory.build(), UnwinderWords.of(patches.memory(), notes))
         .map(CodeReference::describe);
   }
 
