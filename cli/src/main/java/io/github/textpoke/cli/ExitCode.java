@@ -5,13 +5,16 @@ import io.github.textpoke.PatchException;
 import io.github.textpoke.PatchException.AccessDeniedException;
 import io.github.textpoke.PatchException.AlreadyTracedException;
 import io.github.textpoke.PatchException.AmbiguousSymbolException;
+import io.github.textpoke.PatchException.BadLivePatchException;
 import io.github.textpoke.PatchException.BadObjectException;
 import io.github.textpoke.PatchException.BadPlanException;
 import io.github.textpoke.PatchException.BadSiteException;
 import io.github.textpoke.PatchException.CodeChangedException;
+import io.github.textpoke.PatchException.CodeInUseException;
 import io.github.textpoke.PatchException.EngineFailedException;
 import io.github.textpoke.PatchException.EvacuationTimeoutException;
 import io.github.textpoke.PatchException.LaunchFailedException;
+import io.github.textpoke.PatchException.LivePatchFailedException;
 import io.github.textpoke.PatchException.NoRoomException;
 import io.github.textpoke.PatchException.CodeInUseException;
 import io.github.textpoke.PatchException.LivePatchFailedException;
@@ -21,6 +24,7 @@ import io.github.textpoke.PatchException.NoSuchPatchException;
 import io.github.textpoke.PatchException.NoSuchProcessException;
 import io.github.textpoke.PatchException.NoSuchSymbolException;
 import io.github.textpoke.PatchException.NoThreadToBorrowException;
+import io.github.textpoke.PatchException.ObjectRefusedException;
 import io.github.textpoke.PatchException.Outcome;
 import io.github.textpoke.PatchException.PatchCutOffException;
 import io.github.textpoke.PatchException.PlanRefusedException;
@@ -54,10 +58,12 @@ final class ExitCode {
           .put(NoSuchSymbolException.class, USAGE)
           .put(AmbiguousSymbolException.class, USAGE)
           .put(BadObjectException.class, USAGE)
+          .put(BadLivePatchException.class, USAGE)
           .put(BadPlanException.class, USAGE)
           .put(NoSuchPatchException.class, USAGE)
           .put(LaunchFailedException.class, USAGE)
           .put(PlanRefusedException.class, REFUSED)
+          .put(ObjectRefusedException.class, REFUSED)
           .put(UnsafePlanException.class, REFUSED)
           .put(UnsupportedPlanException.class, REFUSED)
           .put(NoRoomException.class, REFUSED)
@@ -69,6 +75,8 @@ final class ExitCode {
           .put(UnwritableMappingException.class, REFUSED)
           .put(CodeChangedException.class, REFUSED)
           .put(PatchCutOffException.class, REFUSED)
+          .put(LivePatchFailedException.class, REFUSED)
+          .put(CodeInUseException.class, REFUSED)
           .put(AccessDeniedException.class, NOT_PERMITTED)
           .put(AlreadyTracedException.class, NOT_PERMITTED)
           .put(SeccompException.class, NOT_PERMITTED)

@@ -31,6 +31,7 @@ import picocli.CommandLine.Spec;
       PatchCommands.Recover.class,
       LaunchCommand.class,
       ProbeCommand.class,
+      LivePatchCommands.class,
       HelpCommand.class
     },
     footerHeading = "%nSITE is 0xADDR or [object:]symbol[#n][+offset].%n",
