@@ -4,6 +4,7 @@ import com.google.common.collect.ImmutableList;
 import com.google.common.hash.Hashing;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException;
+import io.github.textpoke.PatchException.UnwritableMappingException;
 import io.github.textpoke.apply.ObjectMemory;
 import io.github.textpoke.apply.Turn;
 import io.github.textpoke.process.Mapping;
@@ -124,8 +125,13 @@ final class PatchHeader {
     return address;
   }
 
+  /** Empty where it is mapped no more, or somebody has written over it. */
   Optional<PatchState> state() {
-    return PatchState.of(read(STATE, Integer.BYTES).getInt());
+    try {
+      return PatchState.of(read(STATE, Integer.BYTES).getInt());
+    } catch (UnwritableMappingException unloaded) {
+      return Optional.empty();
+    }
   }
 
   void setState(PatchState state) {
