@@ -50,8 +50,8 @@ class ReadmeTest {
   }
 
   @Test
-  void thereAreFourExamples() throws IOException {
-    assertThat(examples()).hasSize(4);
+  void thereAreSixExamples() throws IOException {
+    assertThat(examples()).hasSize(6);
   }
 
   @Test
@@ -99,6 +99,29 @@ class ReadmeTest {
 
     assertThat(summary.getSummary().getFailures()).isEmpty();
     assertThat(summary.getSummary().getTestsSucceededCount()).isEqualTo(1);
+  }
+
+  @Test
+  void theFifthExamplePatchesAServiceLive() throws Exception {
+    try (Fixture service = Fixture.start("service")) {
+      String patch = Fixture.program("service_v2.so").toString();
+      String printed = run(examples().get(4), Integer.toString(service.pid()), patch);
+
+      assertThat(printed).contains("service-v2 is enabled");
+      service.assertHealthy();
+      assertThat(Run.of("revert", service.pid(), "--all").assertDone().out())
+          .contains("0 patches reverted");
+    }
+  }
+
+  @Test
+  void theSixthExampleCountsCalls() throws Exception {
+    try (Fixture syncer = Fixture.start("syncer")) {
+      String printed = run(examples().get(5), Integer.toString(syncer.pid()));
+
+      assertThat(printed).matches("[1-9][0-9]* calls of fsync\\R");
+      syncer.assertHealthy();
+    }
   }
 
   private static String readme() throws IOException {

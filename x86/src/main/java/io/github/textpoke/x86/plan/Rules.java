@@ -57,8 +57,9 @@ public enum Rules {
       7,
       "Several instructions are displaced by a jump alone, and only where nobody enters them behind"
           + " the first byte: in the whole object no branch, jump table, pointer, landing pad or"
-          + " symbol leads there, and no patch of ours stands there. Any other replacement is no"
-          + " longer than the instruction.",
+          + " symbol leads there, and no patch of ours stands there; a function that leads there by a"
+          + " jump near its entry is displaced with it. Any other replacement is no longer than the"
+          + " instruction.",
       "kprobes/opt.c can_optimize",
       "X86Planner, Entrances"),
   /** Displaced calls. */
