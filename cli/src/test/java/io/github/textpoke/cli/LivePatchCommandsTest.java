@@ -68,7 +68,7 @@ class LivePatchCommandsTest {
   void aCallInAWrongStateFailsAndNamesTheState() {
     run("load", file("v2")).assertDone();
 
-    assertThat(run("disable", 1).assertFailed(1).err()).contains("is registered");
+    assertThat(run("disable", 1).assertFailed(3).err()).contains("is registered");
     assertThat(run("enable", 2).assertFailed(2).err()).contains("2");
   }
 
