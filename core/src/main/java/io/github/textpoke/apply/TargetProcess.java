@@ -556,7 +556,9 @@ public final class TargetProcess implements AutoCloseable {
    *   <li>If it ends the process, or has it run another program, that is so.
    *   <li>If this JVM is killed, the thread goes on and ends when the function returns. Only its
    *       memory stays. A signal that it raises from then on is the program's.
-   *   <li>glibc keeps what it has allocated for such a thread: some KiB of its heap for each call.
+   *   <li>What the thread has left is kept for the next call, some 300 KiB: to the C library it is
+   *       the same thread again, since allocators keep lists of threads. After a call that did not
+   *       return the next one is another thread.
    *   <li>While it runs, a change of user that another thread makes (setuid) is not made for it.
    * </ol>
    *

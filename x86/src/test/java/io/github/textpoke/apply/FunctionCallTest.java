@@ -48,6 +48,9 @@ class FunctionCallTest {
         .count();
   }
 
+  /** Code, what it finds, a guard, the stack, the thread. */
+  private static final long MAPPINGS_OF_A_THREAD = 5;
+
   private static void assertGoesOn(Fixture fixture) {
     long before = fixture.counter("rounds");
     long ticks = fixture.counter("ticks");
@@ -60,7 +63,7 @@ class FunctionCallTest {
 
   @ParameterizedTest
   @EnumSource(EngineChoice.class)
-  void whatAFunctionReturnsIsToldAndNothingIsLeftOfTheCall(EngineChoice engine) {
+  void whatAFunctionReturnsIsToldAndOneThreadsMemoryIsLeftOfAllCalls(EngineChoice engine) {
     try (Fixture fixture = Fixture.start("called")) {
       int threads = ProcStatus.threads(fixture.pid()).length;
       try (TargetProcess process =
@@ -70,7 +73,7 @@ class FunctionCallTest {
               .isEqualTo(new Returned(i + (1L << 40)));
         }
       }
-      assertThat(mappingsOfCalls(fixture)).isZero();
+      assertThat(mappingsOfCalls(fixture)).isEqualTo(MAPPINGS_OF_A_THREAD);
       assertThat(ProcStatus.threads(fixture.pid())).hasSize(threads);
       assertGoesOn(fixture);
     }
@@ -87,11 +90,13 @@ class FunctionCallTest {
   }
 
   @Test
-  void threadLocalVariablesAreTheThreadsOwn() {
+  void threadLocalVariablesAreTheThreadsOwnAndItIsTheSameThreadAgain() {
     try (Fixture fixture = Fixture.start("called");
         TargetProcess process = TargetProcess.attach(fixture.pid())) {
-      for (int i = 0; i < 3; i++) {
-        assertThat(call(process, fixture, "use_own_variables", i, 0)).isEqualTo(new Returned(1017));
+      assertThat(call(process, fixture, "use_own_variables", 5, 0)).isEqualTo(new Returned(1017));
+      for (int i = 5; i < 8; i++) {
+        assertThat(call(process, fixture, "use_own_variables", i + 1, 0))
+            .isEqualTo(new Returned(1000 + 2 * i));
       }
       assertGoesOn(fixture);
     }

@@ -119,13 +119,13 @@ class PatcherDeathTest {
   @ParameterizedTest(name = "{0} workers, {1}, {2}")
   @CsvSource({
     "2, TOGGLE, NONE, 4, 1000",
-    "8, TOGGLE, NONE, 4, 1000",
+    "8, TOGGLE, NONE, 2, 1000",
     "2, ATTACH, NONE, 4, 200",
-    "8, ATTACH, NONE, 4, 200",
+    "8, ATTACH, NONE, 2, 200",
     "2, TOGGLE, GARBAGE, 2, 100",
     "8, TOGGLE, GARBAGE, 2, 100",
-    "2, TOGGLE, FULL_HEAP, 2, 100",
-    "8, TOGGLE, FULL_HEAP, 2, 100",
+    "2, TOGGLE, FULL_HEAP, 1, 100",
+    "8, TOGGLE, FULL_HEAP, 1, 100",
   })
   void aPatcherKilledAtAnyMomentHarmsNothing(
       int workers, String work, PatcherLoad load, int someRounds, int soakRounds) {
