@@ -22,7 +22,8 @@
  * them go on; "exit" with 7; "exec" becomes sleep.
  * Counters: connections, requests; holding: threads that wait; ticks_1, ticks_2, ticks_3: how often
  * that version of tick has run; plugins: how often it was loaded; and what patches have done: init,
- * fini, pre_patch, post_patch, pre_unpatch, post_unpatch, cleanup; unknown_event.
+ * fini, pre_patch, post_patch, pre_unpatch, post_unpatch, cleanup; plugin_sees_1, plugin_sees_2: which
+ * version of its function the plugin's constructor has called; unknown_event.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -40,8 +41,10 @@
 
 enum { VERSIONS = 4, LINE = 128 };
 
-static const char *const EVENTS[] = {"init",        "fini",          "pre_patch", "post_patch",
-                                     "pre_unpatch", "post_unpatch",  "cleanup",   "unknown_event"};
+static const char *const EVENTS[] = {"init",        "fini",          "pre_patch",
+                                     "post_patch",  "pre_unpatch",   "post_unpatch",
+                                     "cleanup",     "plugin_sees_1", "plugin_sees_2",
+                                     "unknown_event"};
 enum { EVENT_COUNT = sizeof EVENTS / sizeof *EVENTS };
 
 static counter *events[EVENT_COUNT];

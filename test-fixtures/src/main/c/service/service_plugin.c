@@ -10,3 +10,9 @@ REPLACEABLE long plugin_answer(long x, int *version) {
   *version = 1;
   return x + more;
 }
+
+__attribute__((constructor)) static void begin(void) {
+  int version = 0;
+  plugin_answer(0, &version);
+  service_event(version == 2 ? "plugin_sees_2" : "plugin_sees_1");
+}

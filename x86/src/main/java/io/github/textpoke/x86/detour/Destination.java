@@ -20,4 +20,11 @@ sealed interface Destination {
    * @param errnoLocation absolute address of {@code __errno_location}; 0 where errno is left alone
    */
   record Override(ReturnOverride what, long errnoLocation) implements Destination {}
+
+  /**
+   * A body of ours in which calls wait before they go on.
+   *
+   * @param sleeps whether they may call futex
+   */
+  record Holding(boolean sleeps) implements Destination {}
 }

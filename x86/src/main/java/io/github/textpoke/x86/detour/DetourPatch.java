@@ -32,6 +32,8 @@ final class DetourPatch implements CodePatch {
   /** Where what was there before runs; known when there is a place. */
   private long original;
 
+  private long data;
+
   private boolean hasCompanions;
 
   /**
@@ -70,20 +72,23 @@ final class DetourPatch implements CodePatch {
 
   @Override
   public int codeSize() {
-    return destination instanceof Destination.Override override
-        ? body + OverrideBody.roomForCode(override.what())
-        : body;
+    if (destination instanceof Destination.Override override) {
+      return body + OverrideBody.roomForCode(override.what());
+    }
+    return destination instanceof Destination.Holding ? body + HoldingBody.SIZE : body;
   }
 
   @Override
   public int dataSize() {
-    return destination instanceof Destination.Override override
-        ? OverrideData.size(override.what())
-        : 0;
+    if (destination instanceof Destination.Override override) {
+      return OverrideData.size(override.what());
+    }
+    return destination instanceof Destination.Holding ? HoldingBody.DATA_SIZE : 0;
   }
 
   @Override
   public Made make(long code, long data) {
+    this.data = data;
     CodeBytes copies;
     PatchPlan plan;
     if (entry.jump().isPresent()) {
@@ -108,6 +113,10 @@ final class DetourPatch implements CodePatch {
       OverrideBody made = OverrideBody.of(override.what(), places(override, code + body, data));
       bodyCode = made.code();
       values = made.data();
+      leadsTo = code + body;
+    } else if (destination instanceof Destination.Holding holding) {
+      bodyCode = HoldingBody.code(code + body, data, original, holding.sleeps());
+      values = HoldingBody.data();
       leadsTo = code + body;
     } else if (destination instanceof Destination.Elsewhere elsewhere) {
       leadsTo = elsewhere.address();
@@ -152,5 +161,10 @@ final class DetourPatch implements CodePatch {
   /** Where the function runs as it was before; after {@link #make}. */
   long original() {
     return original;
+  }
+
+  /** Absolute address of its data, if it has any; after {@link #make}. */
+  long data() {
+    return data;
   }
 }

@@ -56,6 +56,16 @@ public final class DetourSite {
   }
 
   /**
+   * Has each call of the function whose first argument is 0 wait until it was seen.
+   *
+   * @param label for people, of the patch
+   * @throws PatchException as {@link #to}
+   */
+  public HeldCalls holdingNullCalls(String label) {
+    return detours.hold(site, label);
+  }
+
+  /**
    * Leads every call of the function to other code, which gets its arguments and returns to its
    * caller.
    *

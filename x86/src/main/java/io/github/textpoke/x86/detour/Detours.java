@@ -154,11 +154,21 @@ public final class Detours {
 
   /** Looks at the entry anew: other detours may stand there since. */
   Detour apply(String site, Destination destination, String label) {
-    Entry entry = entry(site);
-    DetourPatch detour =
-        new DetourPatch(process.pid(), knowing(entry), entry, this::function, destination);
+    DetourPatch detour = detour(site, destination);
     Patch patch = process.apply(detour, label);
     return new Detour(patch, detour.original());
+  }
+
+  HeldCalls hold(String site, String label) {
+    DetourPatch detour = detour(site, new Destination.Holding(!process.hasSeccompFilter()));
+    Patch patch = process.apply(detour, label);
+    return new HeldCalls(
+        process.objectMemory(), new Detour(patch, detour.original()), detour.data());
+  }
+
+  private DetourPatch detour(String site, Destination destination) {
+    Entry entry = entry(site);
+    return new DetourPatch(process.pid(), knowing(entry), entry, this::function, destination);
   }
 
   /** A planner that knows of the object what the rules ask for. */

@@ -139,6 +139,24 @@ public final class LivePatches {
     return process.exclusively(this::refreshAlone);
   }
 
+  /**
+   * Until that is closed, has every dlopen of the program wait before the constructors until all
+   * live patches are {@linkplain #refresh refreshed}: some ten milliseconds. So the first call of a
+   * function in a new library, and those of its constructors, run what replaces it; only IFUNC
+   * resolvers run before. What goes wrong with a live patch is logged, and the dlopen goes on.
+   *
+   * <p>A dlopen waits for about a second at most: where a command takes longer, or this JVM is
+   * suspended, it goes on with the old functions, and they are replaced later. Where this JVM is
+   * killed, one dlopen waits for that long, and none after it. What is left of its detour goes with
+   * the next watch. Close it before the process's handle.
+   *
+   * @throws PatchException if the C library has no {@code _dl_catch_exception} that can be
+   *     detoured: it is not glibc, or the program was linked statically
+   */
+  public ObjectWatch watch() {
+    return ObjectWatch.start(this);
+  }
+
   /** In the order in which they were enabled, so that the newest one's functions run. */
   private boolean refreshAlone() {
     boolean isAny = false;

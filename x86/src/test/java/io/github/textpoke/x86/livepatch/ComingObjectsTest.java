@@ -1,7 +1,9 @@
 package io.github.textpoke.x86.livepatch;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 
+import io.github.textpoke.PatchException;
 import io.github.textpoke.apply.LedgerStatus;
 import io.github.textpoke.apply.PatchStatus;
 import io.github.textpoke.apply.TargetProcess;
@@ -9,6 +11,7 @@ import io.github.textpoke.fixtures.Fixture;
 import io.github.textpoke.process.MemoryMap;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.lang.ProcessBuilder.Redirect;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -22,6 +25,7 @@ import org.junit.jupiter.api.io.TempDir;
 class ComingObjectsTest {
   private static final Duration LONG = Duration.ofSeconds(30);
   private static final int ROUNDS = 50;
+  private static final int WATCHED_ROUNDS = 30;
 
   @TempDir private Path folder;
   private Fixture service;
@@ -208,6 +212,117 @@ class ComingObjectsTest {
       assertAnsweredOnlyBy(1);
     }
     assertAllAnswersWereRight();
+  }
+
+  @Test
+  void noCallOfAPluginThatComesRunsTheOldFunctionWhileItIsWatched() {
+    try (TargetProcess process = TargetProcess.attach(service.pid())) {
+      LivePatches patches = LivePatches.in(process);
+      LoadedPatch patch = patches.load(Fixture.program("service_plugin.so"));
+      patch.enable();
+      try (ObjectWatch watch = patches.watch()) {
+        for (int i = 1; i <= WATCHED_ROUNDS; i++) {
+          loadPlugin();
+          assertThat(service.counter("plugin_sees_2")).isEqualTo(i);
+          awaitAnswers(2);
+          assertThat(patch.refresh()).isFalse();
+          unloadPlugin(process);
+        }
+        assertThat(watch.isWatching()).isTrue();
+        assertThat(standing(process)).isPositive();
+      }
+      assertThat(load.counter("plugin_v1")).isZero();
+      assertThat(service.counter("plugin_sees_1")).isZero();
+      patch.refresh();
+      assertThat(standing(process)).isZero();
+      assertThat(process.patches()).isEmpty();
+      loadPlugin();
+      assertThat(service.counter("plugin_sees_1")).isEqualTo(1);
+      assertAnsweredOnlyBy(1);
+    }
+    assertAllAnswersWereRight();
+  }
+
+  @Test
+  void twoWatchesOfAProcessMayBeClosedInAnyOrder() {
+    try (TargetProcess process = TargetProcess.attach(service.pid())) {
+      LivePatches patches = LivePatches.in(process);
+      patches.load(Fixture.program("service_plugin.so")).enable();
+      ObjectWatch first = patches.watch();
+      try (ObjectWatch second = patches.watch()) {
+        first.close();
+        first.close();
+        assertThat(first.isWatching()).isFalse();
+        loadPlugin();
+        assertThat(service.counter("plugin_sees_2")).isEqualTo(1);
+        assertThat(second.isWatching()).isTrue();
+      }
+      assertThat(standing(process)).isEqualTo(1);
+    }
+    assertAllAnswersWereRight();
+  }
+
+  @Test
+  void programGoesOnWhereTheJvmThatWatchesIsKilled() throws Exception {
+    Process jvm = jvmThatWatches();
+    try {
+      assertThat(jvm.inputReader().readLine()).isEqualTo("watching");
+      loadPlugin();
+      assertThat(service.counter("plugin_sees_2")).isEqualTo(1);
+    } finally {
+      jvm.destroyForcibly().waitFor();
+    }
+    for (int i = 1; i <= 3; i++) {
+      service.command("plugin unload");
+      loadPlugin();
+      assertThat(service.counter("plugin_sees_1")).isEqualTo(i);
+      assertAnsweredOnlyBy(1);
+    }
+    try (TargetProcess process = TargetProcess.attach(service.pid())) {
+      LivePatches patches = LivePatches.in(process);
+      try (ObjectWatch watch = patches.watch()) {
+        awaitAnswers(2);
+        unloadPlugin(process);
+        loadPlugin();
+        assertThat(service.counter("plugin_sees_2")).isEqualTo(2);
+        assertThat(watch.isWatching()).isTrue();
+      }
+      patches.find(1).disable();
+      assertThat(standing(process)).isZero();
+      assertThat(process.patches()).isEmpty();
+    }
+    assertAllAnswersWereRight();
+  }
+
+  @Test
+  void watchEndsWithItsProgram() {
+    try (TargetProcess process = TargetProcess.attach(service.pid());
+        ObjectWatch watch = LivePatches.in(process).watch()) {
+      assertThat(watch.isWatching()).isTrue();
+      load.close();
+      service.close();
+      long deadline = System.nanoTime() + LONG.toNanos();
+      assertThatExceptionOfType(PatchException.class)
+          .isThrownBy(
+              () -> {
+                while (watch.isWatching()) {
+                  assertThat(System.nanoTime()).isLessThan(deadline);
+                  Thread.onSpinWait();
+                }
+              })
+          .withMessageContaining(Integer.toString(process.pid()));
+    }
+  }
+
+  private Process jvmThatWatches() throws IOException {
+    return new ProcessBuilder(
+            Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+            "-cp",
+            System.getProperty("java.class.path"),
+            WatchFromAnotherJvm.class.getName(),
+            Integer.toString(service.pid()))
+        .redirectError(Redirect.INHERIT)
+        .start();
   }
 
   /** Of two objects; nobody calls the function of the first. */
