@@ -56,11 +56,12 @@ final class PatchRecord implements Recording {
   }
 
   /**
-   * What becomes of a patch's record when its old bytes stand again: where it has brought code
-   * along, threads may still run that.
+   * What becomes of a patch's record when its old bytes stand again: where it has brought memory
+   * along, threads may still run code there.
    */
   static Progress goneState(PatchNote note) {
-    return new Progress(note.detour().isPresent() ? State.RETIRED : State.REVERTED, 0);
+    boolean keepsMemory = note.detour().filter(detour -> !detour.memory().isEmpty()).isPresent();
+    return new Progress(keepsMemory ? State.RETIRED : State.REVERTED, 0);
   }
 
   /** A patch that is in the ledger. */

@@ -7,6 +7,7 @@ import io.github.textpoke.ledger.Ledger;
 import io.github.textpoke.ledger.LedgerContents;
 import io.github.textpoke.ledger.LedgerMemory;
 import io.github.textpoke.ledger.LedgerSegment;
+import io.github.textpoke.ledger.ReadNotes;
 import io.github.textpoke.linux.ProcMem;
 import io.github.textpoke.plan.Poke;
 import io.github.textpoke.process.MemoryMap;
@@ -18,6 +19,7 @@ final class TargetLedger implements LedgerMemory, AutoCloseable {
   static final String NAME = "textpoke-ledger";
 
   private final int pid;
+  private final ReadNotes notes = new ReadNotes();
   private @Nullable ProcMem memory;
 
   TargetLedger(int pid) {
@@ -53,7 +55,7 @@ final class TargetLedger implements LedgerMemory, AutoCloseable {
 
   /** The ledger as it is mapped now. */
   Ledger ledger() {
-    return new Ledger(this, segments(pid));
+    return new Ledger(this, segments(pid), notes);
   }
 
   /** What it holds now. */

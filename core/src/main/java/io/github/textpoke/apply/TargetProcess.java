@@ -376,6 +376,14 @@ public final class TargetProcess implements AutoCloseable {
   }
 
   /**
+   * As {@link #status(int)}, of this process. What it has read before it need not understand again.
+   */
+  public synchronized LedgerStatus status() {
+    checkOpen();
+    return new StatusReader(ledger).read();
+  }
+
+  /**
    * Finishes or rolls back what another patcher was cut off in, by the protocol: a patch whose new
    * bytes all stand is finished, any other goes back. Threads that run a breakpoint of the dead
    * patcher meanwhile wait, and then run the site again.

@@ -20,7 +20,7 @@ import java.util.Set;
  * {@code /proc/PID/maps} begins with {@code memfd:textpoke-ledger}.
  *
  * <ol>
- *   <li>Nothing is kept here: each call reads the target anew.
+ *   <li>Each call reads the target's bytes anew.
  *   <li>Who writes must keep others from it; that is the caller's part, there is no lock.
  *   <li>A patcher may be killed between any two writes, and in the middle of one: every patch
  *       recorded before is still there, and the new one is there wholly or not at all.
@@ -33,14 +33,25 @@ public final class Ledger {
 
   private final LedgerMemory memory;
   private final ImmutableList<LedgerSegment> segments;
+  private final ReadNotes notes;
 
   /**
    * @param memory that of the target
    * @param segments in any order
    */
   public Ledger(LedgerMemory memory, Iterable<LedgerSegment> segments) {
+    this(memory, segments, new ReadNotes());
+  }
+
+  /**
+   * @param memory that of the target
+   * @param segments in any order
+   * @param notes what ledgers of this target have read before
+   */
+  public Ledger(LedgerMemory memory, Iterable<LedgerSegment> segments, ReadNotes notes) {
     this.memory = memory;
     this.segments = ImmutableList.copyOf(segments);
+    this.notes = notes;
   }
 
   /** What the ledger holds now. Throws nothing that the memory does not throw. */
@@ -112,7 +123,8 @@ public final class Ledger {
   }
 
   private List<SegmentScan> scan() {
-    return segments.stream().map(segment -> SegmentScan.of(memory, segment)).toList();
+    notes.begin();
+    return segments.stream().map(segment -> SegmentScan.of(memory, segment, notes)).toList();
   }
 
   private static long size(LedgerSegment segment) {
@@ -174,13 +186,14 @@ public final class Ledger {
   /**
    * @param rest length of the free record behind this one; 0: none
    */
-  private static CodeBytes body(int needed, long id, PatchNote note, long rest) {
+  private CodeBytes body(int needed, long id, PatchNote note, long rest) {
     int end = needed - LedgerLayout.BODY;
     ByteBuffer body = LedgerLayout.littleEndian(rest == 0 ? end : end + LedgerLayout.BODY);
     int noteAt = LedgerLayout.NOTE - LedgerLayout.BODY;
     body.position(noteAt);
     NoteBytes.write(body, id, note);
     int noteEnd = body.position();
+    notes.wrote(CodeBytes.copyOf(body.array(), noteAt, noteEnd), id, note);
     body.putInt(noteAt - 4, noteEnd - noteAt);
     body.putInt(0, LedgerLayout.crc(body.array(), 4, noteEnd));
     if (rest != 0) {

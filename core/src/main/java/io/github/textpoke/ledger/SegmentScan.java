@@ -15,6 +15,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class SegmentScan {
   final LedgerSegment segment;
+  private final ReadNotes notes;
   final List<LedgerEntry> entries = new ArrayList<>();
   final List<DamagedRecord> damaged = new ArrayList<>();
   final List<Room> rooms = new ArrayList<>();
@@ -25,8 +26,9 @@ final class SegmentScan {
   /** Whether nothing was ever put there: not even a header. */
   boolean isNew;
 
-  private SegmentScan(LedgerSegment segment) {
+  private SegmentScan(LedgerSegment segment, ReadNotes notes) {
     this.segment = segment;
+    this.notes = notes;
   }
 
   /**
@@ -42,8 +44,8 @@ final class SegmentScan {
     }
   }
 
-  static SegmentScan of(LedgerMemory memory, LedgerSegment segment) {
-    SegmentScan scan = new SegmentScan(segment);
+  static SegmentScan of(LedgerMemory memory, LedgerSegment segment, ReadNotes notes) {
+    SegmentScan scan = new SegmentScan(segment, notes);
     long size = segment.end() - segment.start();
     if (size < LedgerLayout.RECORDS + LedgerLayout.BODY
         || size > LedgerLayout.LONGEST_SEGMENT
@@ -158,9 +160,9 @@ final class SegmentScan {
       damage(at, "the checksum of a record is wrong");
       return;
     }
-    ByteBuffer note = bytes.slice(at + LedgerLayout.NOTE, noteLength);
     try {
-      NoteBytes.Read read = NoteBytes.read(note.order(ByteOrder.LITTLE_ENDIAN));
+      NoteBytes.Read read =
+          notes.read(CodeBytes.copyOf(bytes.array(), at + LedgerLayout.NOTE, end));
       long address = segment.start() + at;
       entries.add(new LedgerEntry(address, read.id(), read.note(), progress));
       highestId = Math.max(highestId, read.id());
