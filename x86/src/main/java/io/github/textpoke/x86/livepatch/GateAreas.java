@@ -1,7 +1,9 @@
 package io.github.textpoke.x86.livepatch;
 
+import com.google.common.base.Suppliers;
 import com.google.common.collect.ImmutableList;
 import com.google.common.collect.ImmutableSet;
+import io.github.textpoke.CodeBytes;
 import io.github.textpoke.apply.ObjectMemory;
 import io.github.textpoke.apply.ObjectSegment;
 import io.github.textpoke.ledger.Extent;
@@ -14,18 +16,34 @@ import io.github.textpoke.x86.livepatch.PatchNotes.GateArea;
 import io.github.textpoke.x86.livepatch.PatchNotes.Led;
 import io.github.textpoke.x86.plan.X86Planner;
 import java.util.List;
+import java.util.function.Function;
+import java.util.function.Supplier;
 
 /**
  * The gates of a live patch, one area for each patched object, and the plan that leads to all of
  * them. Immutable.
- *
- * @param areas in the order of the objects
  */
-record GateAreas(ImmutableList<Area> areas) {
+final class GateAreas {
   private static final int PAGE = 4096;
+
+  /** Bytes that are read at once, at most; all of an object's functions lie in one mapping. */
+  private static final int READ = 1 << 20;
 
   /** How often a hole that was taken meanwhile is followed by another. */
   private static final int TRIES = 16;
+
+  private final ImmutableList<Area> areas;
+  private final Supplier<PatchPlan> plan =
+      Suppliers.memoize(() -> merged(plans(gates -> gates.plan())));
+  private final Supplier<PatchPlan> bypass =
+      Suppliers.memoize(() -> merged(plans(gates -> gates.bypass())));
+
+  /**
+   * @param areas in the order of the objects
+   */
+  GateAreas(ImmutableList<Area> areas) {
+    this.areas = areas;
+  }
 
   /**
    * Those of one object.
@@ -111,15 +129,26 @@ record GateAreas(ImmutableList<Area> areas) {
 
   /** One plan for all; there must be an area. */
   PatchPlan plan() {
-    return merged(areas.stream().map(area -> area.gates().plan()).toList());
+    return plan.get();
   }
 
   /** Past all gates; there must be an area. */
   PatchPlan bypass() {
-    return merged(areas.stream().map(area -> area.gates().bypass()).toList());
+    return bypass.get();
+  }
+
+  private List<PatchPlan> plans(Function<Gates, PatchPlan> of) {
+    return areas.stream().map(area -> of.apply(area.gates())).toList();
+  }
+
+  ImmutableList<Area> areas() {
+    return areas;
   }
 
   private static PatchPlan merged(List<PatchPlan> plans) {
+    if (plans.size() == 1) {
+      return plans.get(0);
+    }
     ImmutableList<Poke> pokes =
         plans.stream()
             .flatMap(plan -> plan.pokes().stream())
@@ -147,9 +176,31 @@ record GateAreas(ImmutableList<Area> areas) {
 
   /** Whether what the plan expects stands at every site. */
   boolean fit(ObjectMemory memory) {
-    return areas.stream()
-        .flatMap(area -> area.gates().plan().pokes().stream())
-        .allMatch(poke -> memory.read(poke.address(), poke.length()).equals(poke.site().bytes()));
+    return areas.stream().allMatch(area -> fits(memory, area.gates().plan().pokes()));
+  }
+
+  /** Sites that lie close together are read at once: a thousand reads take their time. */
+  private static boolean fits(ObjectMemory memory, ImmutableList<Poke> pokes) {
+    for (int i = 0; i < pokes.size(); ) {
+      long start = pokes.get(i).address();
+      int end = i;
+      while (end < pokes.size() && end(pokes.get(end)) - start <= READ) {
+        end++;
+      }
+      CodeBytes code = memory.read(start, (int) (end(pokes.get(end - 1)) - start));
+      for (; i < end; i++) {
+        Poke poke = pokes.get(i);
+        int at = (int) (poke.address() - start);
+        if (!code.slice(at, at + poke.length()).equals(poke.site().bytes())) {
+          return false;
+        }
+      }
+    }
+    return true;
+  }
+
+  private static long end(Poke poke) {
+    return poke.address() + poke.length();
   }
 
   ImmutableSet<Extent> memory() {

@@ -36,7 +36,7 @@ final class GoneObjects {
     this.patches = patches;
     this.resolver = process.resolver();
     this.standing =
-        TargetProcess.status(process.pid()).patches().stream()
+        process.status().patches().stream()
             .filter(status -> status.state() != PatchStatus.State.RETIRED)
             .toList();
     for (PatchStatus status : standing) {

@@ -36,6 +36,7 @@ public final class LivePatches {
   private final LoadOptions options;
   private final ObjectMemory memory;
   private final Detours detours;
+  private final ReadNotes read = new ReadNotes();
 
   private LivePatches(TargetProcess process, LoadOptions options) {
     this.process = process;
@@ -104,7 +105,7 @@ public final class LivePatches {
 
   /** The live patches in the process, whoever has loaded them, by number. */
   public ImmutableList<LoadedPatch> list() {
-    return PatchHeader.all(memory).stream()
+    return PatchHeader.all(memory, read).stream()
         .filter(header -> header.notes().isPresent() && header.state().isPresent())
         .map(header -> new LoadedPatch(this, header))
         .sorted(Comparator.comparingLong(LoadedPatch::id))
@@ -249,6 +250,10 @@ public final class LivePatches {
 
   ObjectMemory memory() {
     return memory;
+  }
+
+  PatchHeader header(long address) {
+    return new PatchHeader(memory, address, read);
   }
 
   Detours detours() {

@@ -48,10 +48,15 @@ final class PatchHeader {
 
   private final ObjectMemory memory;
   private final long address;
+  private final ReadNotes read;
 
-  PatchHeader(ObjectMemory memory, long address) {
+  /**
+   * @param read what was read of headers of this process before
+   */
+  PatchHeader(ObjectMemory memory, long address, ReadNotes read) {
     this.memory = memory;
     this.address = address;
+    this.read = read;
   }
 
   /** The name of a live patch's mappings. */
@@ -60,10 +65,10 @@ final class PatchHeader {
   }
 
   /** Those of all live patches in a process. */
-  static ImmutableList<PatchHeader> all(ObjectMemory memory) {
+  static ImmutableList<PatchHeader> all(ObjectMemory memory, ReadNotes read) {
     return memory.mapped(MAPPINGS).stream()
         .filter(Mapping::writable)
-        .map(mapping -> new PatchHeader(memory, mapping.start()))
+        .map(mapping -> new PatchHeader(memory, mapping.start(), read))
         .filter(PatchHeader::isOne)
         .collect(ImmutableList.toImmutableList());
   }
@@ -159,9 +164,9 @@ final class PatchHeader {
     if (size <= 0 || size > capacity()) {
       return Optional.empty();
     }
-    byte[] text = memory.read(address + NOTES, size).toByteArray();
-    return Hashing.crc32c().hashBytes(text).asInt() == sum
-        ? Optional.of(NotesJson.read(new String(text, StandardCharsets.UTF_8)))
+    CodeBytes text = memory.read(address + NOTES, size);
+    return Hashing.crc32c().hashBytes(text.toByteArray()).asInt() == sum
+        ? Optional.of(read.read(address, text))
         : Optional.empty();
   }
 

@@ -98,7 +98,7 @@ final class PatchLoader {
       return;
     }
     if (process.reference(ImmutableList.copyOf(mapped), address -> false).isPresent()) {
-      PatchHeader header = new PatchHeader(memory, mapped.get(0).start());
+      PatchHeader header = patches.header(mapped.get(0).start());
       header.setState(PatchState.UNREGISTERED);
       header.publish();
       return;
@@ -194,7 +194,7 @@ final class PatchLoader {
     }
     initialize(linked);
     long frames = new FrameRegistry(process, caller).register(linked.ehFrame());
-    PatchHeader header = new PatchHeader(memory, start);
+    PatchHeader header = patches.header(start);
     header.setNotes(
         new PatchNotes(
             id,

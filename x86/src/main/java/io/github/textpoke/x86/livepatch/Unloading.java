@@ -68,7 +68,7 @@ final class Unloading {
    * A patch that stands in the ledger and leads to its code: one under another, or another tool's.
    */
   private Optional<String> chained(PatchNotes notes) {
-    for (PatchStatus status : TargetProcess.status(process.pid()).patches()) {
+    for (PatchStatus status : process.status().patches()) {
       if (status.state() == PatchStatus.State.RETIRED) {
         continue;
       }
