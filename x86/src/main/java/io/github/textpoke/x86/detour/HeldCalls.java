@@ -8,9 +8,9 @@ import java.nio.ByteOrder;
 
 /**
  * A detour that has each call of a function whose first argument is 0 wait until {@link #release
- * somebody has seen it}. It waits for about a second at most; then it goes on, and from then
- * on no call waits, until {@link #arm}. So a program whose patcher is gone waits once. A child that
- * the program forks waits for itself, once, since nobody sees its calls. Thread-safe.
+ * somebody has seen it}. It waits for about a second at most; then it goes on, and from then on no
+ * call waits, until {@link #arm}. So a program whose patcher is gone waits once. A child that the
+ * program forks waits for itself, once, since nobody sees its calls. Thread-safe.
  */
 public final class HeldCalls {
   static final long IS_ARMED = 1;
