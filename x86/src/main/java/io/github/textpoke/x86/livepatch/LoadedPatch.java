@@ -180,8 +180,8 @@ public final class LoadedPatch {
    * other call does so too.
    *
    * @return whether there was anything to do
-   * @throws BadObjectException if an object has come whose build-id is not the one of the
-   *     description; its functions run as they are
+   * @throws io.github.textpoke.PatchException.BadObjectException if an object has come whose
+   *     build-id is not the one of the description; its functions run as they are
    * @throws PatchException of another type that names the cause
    */
   public boolean refresh() {
