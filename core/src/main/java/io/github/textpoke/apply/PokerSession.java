@@ -135,7 +135,8 @@ final class PokerSession {
 
   /**
    * Whether helper or poker waits for the kernel and can't be interrupted: the first core sync of a
-   * process waits for all processors (RCU), which takes seconds where these are busy.
+   * process waits for all processors (RCU), which takes long where the kernel's threads do not come
+   * to run.
    */
   private boolean isInKernel() {
     ProcStatus ofPoker = ProcStatus.read(ProcStatus.onlyChild(pid, helper));

@@ -2,8 +2,8 @@ package io.github.textpoke.x86.livepatch;
 
 import com.google.common.base.Suppliers;
 import com.google.common.collect.ImmutableList;
-import com.google.common.collect.ImmutableSet;
 import io.github.textpoke.CodeBytes;
+import io.github.textpoke.PatchException.NoRoomException;
 import io.github.textpoke.apply.ObjectMemory;
 import io.github.textpoke.apply.ObjectSegment;
 import io.github.textpoke.ledger.Extent;
@@ -121,8 +121,7 @@ final class GateAreas {
         return area;
       }
       if (i == TRIES) {
-        throw new io.github.textpoke.PatchException.NoRoomException(
-            image.start(), "each hole was taken by the program meanwhile");
+        throw new NoRoomException(image.start(), "each hole was taken by the program meanwhile");
       }
     }
   }
@@ -201,9 +200,5 @@ final class GateAreas {
 
   private static long end(Poke poke) {
     return poke.address() + poke.length();
-  }
-
-  ImmutableSet<Extent> memory() {
-    return areas.stream().map(Area::memory).collect(ImmutableSet.toImmutableSet());
   }
 }
