@@ -6,6 +6,7 @@ import io.github.textpoke.ledger.LedgerContents;
 import io.github.textpoke.ledger.LedgerEntry;
 import io.github.textpoke.ledger.Progress;
 import io.github.textpoke.plan.FoundSite;
+import io.github.textpoke.plan.Poke;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Optional;
@@ -18,6 +19,9 @@ import java.util.Optional;
 final class StatusReader {
   /** How often a patch that changes meanwhile is read anew. */
   private static final int LOOKS = 100;
+
+  /** Bytes that are read at once, at most. */
+  private static final int READ = 1 << 16;
 
   private final TargetLedger ledger;
 
@@ -66,9 +70,30 @@ final class StatusReader {
                     ByteBuffer.wrap(word.toByteArray()).order(ByteOrder.LITTLE_ENDIAN).getLong()));
   }
 
+  /** Sites that lie close together are read at once: a thousand reads take their time. */
   private ImmutableList<FoundSite> sites(LedgerEntry entry) {
-    return entry.plan().pokes().stream()
-        .map(poke -> FoundSite.of(entry.plan().trapByte(), poke, ledger.found(poke)))
-        .collect(ImmutableList.toImmutableList());
+    ImmutableList<Poke> pokes = entry.plan().pokes();
+    ImmutableList.Builder<FoundSite> sites = ImmutableList.builderWithExpectedSize(pokes.size());
+    for (int i = 0; i < pokes.size(); ) {
+      long start = pokes.get(i).address();
+      int end = i + 1;
+      while (end < pokes.size() && end(pokes.get(end)) - start <= READ) {
+        end++;
+      }
+      int length = (int) (end(pokes.get(end - 1)) - start);
+      CodeBytes code = end - i == 1 ? null : ledger.read(start, length);
+      for (; i < end; i++) {
+        Poke poke = pokes.get(i);
+        int at = (int) (poke.address() - start);
+        // Between two sites there may be what can't be read.
+        CodeBytes found = code == null ? ledger.found(poke) : code.slice(at, at + poke.length());
+        sites.add(FoundSite.of(entry.plan().trapByte(), poke, found));
+      }
+    }
+    return sites.build();
+  }
+
+  private static long end(Poke poke) {
+    return poke.address() + poke.length();
   }
 }

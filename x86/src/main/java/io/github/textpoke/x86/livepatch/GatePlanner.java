@@ -80,6 +80,15 @@ final class GatePlanner {
     return gates;
   }
 
+  /**
+   * Whether some gates lead all that must be led.
+   *
+   * @param below the live patches that are enabled
+   */
+  boolean leads(GateAreas gates, List<LoadedPatch> below) {
+    return leads(gates, ways(patch.notes(), below));
+  }
+
   private static boolean leads(GateAreas ready, Map<String, ImmutableList<Gates.Way>> ways) {
     return ready.areas().size() == ways.size()
         && ready.areas().stream().allMatch(area -> area.ways().equals(ways.get(area.object())));

@@ -14,7 +14,9 @@ import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.NavigableMap;
 import java.util.Set;
+import java.util.TreeMap;
 
 /**
  * Patched objects that the program has unloaded. Their code is gone, and with it what led to the
@@ -91,11 +93,12 @@ final class GoneObjects {
     if (gone.isEmpty()) {
       return false;
     }
+    List<NavigableMap<Long, Long>> functions = gone.stream().map(GoneObjects::functions).toList();
     Set<Long> sites = new LinkedHashSet<>();
     newest.forEach(
         (address, site) -> {
           if (site.state() != FoundSite.State.NEW
-              && gone.stream().anyMatch(area -> isIn(area, address))) {
+              && functions.stream().anyMatch(inArea -> isIn(inArea, address))) {
             sites.add(address);
           }
         });
@@ -108,18 +111,26 @@ final class GoneObjects {
     return true;
   }
 
-  private static boolean isIn(GateArea area, long address) {
-    return area.functions().stream()
-        .anyMatch(led -> address >= led.address() && address < led.address() + led.length());
+  /** Start and end of the functions that are led. */
+  private static NavigableMap<Long, Long> functions(GateArea area) {
+    NavigableMap<Long, Long> functions = new TreeMap<>();
+    area.functions().forEach(led -> functions.put(led.address(), led.address() + led.length()));
+    return functions;
+  }
+
+  private static boolean isIn(NavigableMap<Long, Long> functions, long address) {
+    Map.Entry<Long, Long> before = functions.floorEntry(address);
+    return before != null && address < before.getValue();
   }
 
   /** Whether the object was loaded anew at the same place: there stands what stood before us. */
   private boolean isAnother(GateArea area) {
+    NavigableMap<Long, Long> functions = functions(area);
     return standing.stream()
         .filter(status -> isSettled(status) && leads(status, area))
         .flatMap(status -> status.entry().plan().pokes().stream())
         .map(Poke::address)
-        .filter(address -> isIn(area, address))
+        .filter(address -> isIn(functions, address))
         .anyMatch(this::isAsBefore);
   }
 

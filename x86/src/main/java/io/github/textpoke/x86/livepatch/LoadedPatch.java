@@ -12,8 +12,9 @@ import io.github.textpoke.PatchException;
 import io.github.textpoke.PatchException.CodeInUseException;
 import io.github.textpoke.PatchException.LivePatchFailedException;
 import io.github.textpoke.PatchException.Outcome;
+import io.github.textpoke.PatchException.TargetExecedException;
+import io.github.textpoke.PatchException.TargetGoneException;
 import io.github.textpoke.PatchException.WrongStateException;
-import io.github.textpoke.apply.Patch;
 import io.github.textpoke.apply.TargetProcess;
 import io.github.textpoke.apply.Turn;
 import io.github.textpoke.apply.TurnSwitch;
@@ -23,6 +24,7 @@ import java.util.Arrays;
 import java.util.Comparator;
 import java.util.Optional;
 import java.util.function.Supplier;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -31,12 +33,16 @@ import org.jspecify.annotations.Nullable;
  * {@link TargetProcess}: closing that leaves it as it is.
  */
 public final class LoadedPatch {
+  private static final System.Logger LOGGER = System.getLogger("io.github.textpoke");
+
   private final LivePatches patches;
   private final TargetProcess process;
   private final PatchHeader header;
   private final long id;
   private final String file;
   private final LivePatch description;
+
+  private final Leading leading;
 
   /** As they were planned last; null: by another handle. */
   private @Nullable GateAreas ready;
@@ -49,11 +55,48 @@ public final class LoadedPatch {
     this.id = notes.id();
     this.file = notes.file();
     this.description = notes.patch();
+    this.leading = new Leading(patches, header, id, description);
   }
 
+  /** One that was just loaded. */
   LoadedPatch(LivePatches patches, PatchHeader header, GateAreas ready) {
     this(patches, header);
     this.ready = ready;
+  }
+
+  /**
+   * Leads to the gates, so that to enable it is one store, for which no thread has to stop. Those
+   * of live patches that overlap stand in the order in which they are enabled, so not there.
+   */
+  void leadEarly() {
+    GateAreas gates = ready;
+    if (gates == null
+        || gates.areas().isEmpty()
+        || overlapping().anyMatch(other -> other.patch() != 0)) {
+      return;
+    }
+    // If we are killed meanwhile, it is mended as one that was to be enabled.
+    header.setState(ENABLING);
+    try {
+      leading.lead(gates);
+    } catch (TargetGoneException | TargetExecedException gone) {
+      throw gone;
+    } catch (PatchException failure) {
+      LOGGER.log(
+          System.Logger.Level.INFO,
+          "live patch {0} is led to when it is enabled, not before: {1}",
+          Long.toString(id),
+          failure.getMessage());
+    }
+    header.setState(REGISTERED);
+  }
+
+  /** Other live patches that have a function in common with this one. */
+  private Stream<LoadedPatch> overlapping() {
+    PatchNotes notes = notes();
+    return patches.list().stream()
+        .filter(other -> other.id() != id)
+        .filter(other -> other.notes().overlaps(notes));
   }
 
   /** Its number among the live patches of the process, from 1. */
@@ -121,13 +164,12 @@ public final class LoadedPatch {
           mend();
           allow("enabled", REGISTERED, DISABLED);
           patches.refreshForCommand();
-          takeBack();
-          if (header.patch() != 0) {
-            throw new WrongStateException(
-                "live patch %d ('%s') is below others that stand: disable those first"
-                    .formatted(id, description.name()));
+          ImmutableList<LoadedPatch> below = below();
+          GateAreas led = led(below);
+          if (led == null) {
+            makeWay();
           }
-          enableAlone(listener);
+          enableAlone(below, led, listener);
           return id;
         });
   }
@@ -196,14 +238,9 @@ public final class LoadedPatch {
   private boolean retireGone() {
     boolean hasGone = new GoneObjects(patches).retire();
     if (hasGone) {
-      patches.list().forEach(LoadedPatch::renumber);
+      patches.list().forEach(patch -> patch.leading.renumber());
     }
     return hasGone;
-  }
-
-  /** The ledger has another number for what is left of a patch, or for what has come to it. */
-  private void renumber() {
-    header.setPatch(standing().stream().mapToLong(Patch::id).max().orElse(0));
   }
 
   /** Leads functions of objects that have come. The turn stands on new, so they run at once. */
@@ -215,9 +252,7 @@ public final class LoadedPatch {
     if (gates.areas().isEmpty()) {
       return false;
     }
-    bind(gates);
-    process.apply(gates.plan(), gates.bypass(), label());
-    renumber();
+    leading.lead(gates);
     return true;
   }
 
@@ -241,32 +276,16 @@ public final class LoadedPatch {
     process.recover();
     retireGone();
     boolean isNew = Turn.isNew(header.turnValue());
-    boolean stands = !standing().isEmpty();
+    boolean stands = !leading.standing().isEmpty();
     if (now == DISABLING && isNew && stands) {
       header.setTurn(Turn.NEW);
       header.setState(ENABLED);
       return;
     }
     header.setTurn(Turn.OLD);
-    takeBack();
+    leading.takeBack();
     header.setState(DISABLED);
     takeBackOthers();
-  }
-
-  /** The patches that lead to its gates, the newest first: more than one where objects came. */
-  private ImmutableList<Patch> standing() {
-    return process.patches().stream()
-        .filter(patch -> patch.id() != 0 && patch.label().startsWith(labelStart()))
-        .collect(ImmutableList.toImmutableList())
-        .reverse();
-  }
-
-  private String labelStart() {
-    return "live patch " + id + ": ";
-  }
-
-  private String label() {
-    return labelStart() + description.name() + " " + description.version();
   }
 
   private Caller caller() {
@@ -279,7 +298,12 @@ public final class LoadedPatch {
     }
   }
 
-  private void enableAlone(TransitionListener listener) {
+  /**
+   * @param below the live patches that are enabled
+   * @param led the gates to which its functions are led already
+   */
+  private void enableAlone(
+      ImmutableList<LoadedPatch> below, @Nullable GateAreas led, TransitionListener listener) {
     PatchState before = state();
     PatchNotes notes = notes();
     long refused =
@@ -295,18 +319,13 @@ public final class LoadedPatch {
     }
     header.setState(ENABLING);
     try {
-      ImmutableList<LoadedPatch> below = below();
-      GateAreas gates = new GatePlanner(patches, this).gates(ready, below);
-      ready = gates;
-      if (!gates.areas().isEmpty()) {
-        bind(gates);
-        header.setPatch(process.apply(gates.plan(), gates.bypass(), label()).id());
-      }
+      GateAreas gates = led != null ? led : lead(below);
       try {
         turn(true, () -> new LeftCode().whenEnabled(gates, below), listener);
       } catch (RuntimeException | Error failure) {
-        standing().forEach(Patch::revert);
-        header.setPatch(0);
+        if (led == null) {
+          leading.takeBack();
+        }
         throw failure;
       }
       if (description.replaces()) {
@@ -325,17 +344,38 @@ public final class LoadedPatch {
     call(notes.callbacks().postPatch(), "postPatch");
   }
 
-  /** What its functions use of objects that come, before any of them runs. */
-  private void bind(GateAreas gates) {
-    PatchNotes notes = notes();
-    if (!notes.late().isEmpty()) {
-      gates
-          .areas()
-          .forEach(
-              area ->
-                  LateSymbols.bind(
-                      notes, area.object(), process.resolver().scope(), patches.memory()));
+  /** The gates to which all of its functions are led; null: that is not so. */
+  private @Nullable GateAreas led(ImmutableList<LoadedPatch> below) {
+    GateAreas early = ready;
+    return early != null
+            && !early.areas().isEmpty()
+            && new GatePlanner(patches, this).leads(early, below)
+            && leading.isBy(early)
+        ? early
+        : null;
+  }
+
+  /** Nothing of what leads to its gates stands, nor what waits above it to be enabled. */
+  private void makeWay() {
+    overlapping()
+        .filter(other -> other.state() == REGISTERED)
+        .forEach(other -> other.leading.takeBack());
+    leading.takeBack();
+    if (header.patch() != 0) {
+      throw new WrongStateException(
+          "live patch %d ('%s') is below others that stand: disable those first"
+              .formatted(id, description.name()));
     }
+  }
+
+  /** Has the functions led to its gates, above all others. */
+  private GateAreas lead(ImmutableList<LoadedPatch> below) {
+    GateAreas gates = new GatePlanner(patches, this).gates(ready, below);
+    ready = gates;
+    if (!gates.areas().isEmpty()) {
+      leading.lead(gates);
+    }
+    return gates;
   }
 
   /** Those that are enabled. */
@@ -354,23 +394,13 @@ public final class LoadedPatch {
     header.setState(DISABLED);
   }
 
-  /** Takes back what leads to its gates, unless another patch stands over that. */
-  private void takeBack() {
-    for (Patch patch : standing()) {
-      if (!patch.isCovered()) {
-        patch.revert();
-      }
-    }
-    renumber();
-  }
-
   /** Takes back what was covered by this one: the newest first. */
   private void takeBackOthers() {
     patches.list().stream()
         .filter(other -> other.id() != id && other.header.patch() != 0)
         .filter(other -> other.state() == DISABLED)
         .sorted(Comparator.comparingLong((LoadedPatch other) -> other.header.patch()).reversed())
-        .forEach(LoadedPatch::takeBack);
+        .forEach(other -> other.leading.takeBack());
   }
 
   private void disableAlone(TransitionListener listener) {
@@ -383,7 +413,7 @@ public final class LoadedPatch {
       header.setState(ENABLED);
       throw failure;
     }
-    takeBack();
+    leading.takeBack();
     header.setState(DISABLED);
     takeBackOthers();
     call(notes.callbacks().postUnpatch(), "postUnpatch");
@@ -408,6 +438,7 @@ public final class LoadedPatch {
   private Optional<String> unloadAlone() {
     PatchNotes notes = notes();
     if (state() != UNREGISTERED) {
+      leading.takeBack();
       for (long finalizer : notes.finalizers()) {
         caller().call(finalizer, "a finalizer of " + file);
       }

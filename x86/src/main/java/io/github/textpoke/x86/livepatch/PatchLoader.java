@@ -209,7 +209,9 @@ final class PatchLoader {
             notes.late(),
             gates.notes()));
     header.publish();
-    return Optional.of(new LoadedPatch(patches, header, gates));
+    LoadedPatch loaded = new LoadedPatch(patches, header, gates);
+    loaded.leadEarly();
+    return Optional.of(loaded);
   }
 
   private ImageInMemory executable() {

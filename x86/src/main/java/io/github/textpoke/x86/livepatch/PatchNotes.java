@@ -2,7 +2,9 @@ package io.github.textpoke.x86.livepatch;
 
 import com.google.common.collect.ImmutableList;
 import io.github.textpoke.ledger.Extent;
+import java.util.HashSet;
 import java.util.Optional;
+import java.util.Set;
 
 /**
  * What is noted of a live patch in the process that it is in, so that any JVM can go on with it.
@@ -78,6 +80,15 @@ record PatchNotes(
         .flatMap(area -> area.functions().stream())
         .filter(led -> led.address() == address)
         .findFirst();
+  }
+
+  /** Whether a function is led by both. */
+  boolean overlaps(PatchNotes other) {
+    Set<Long> entries = new HashSet<>();
+    gates.forEach(area -> area.functions().forEach(led -> entries.add(led.address())));
+    return other.gates.stream()
+        .flatMap(area -> area.functions().stream())
+        .anyMatch(led -> entries.contains(led.address()));
   }
 
   PatchNotes withGates(ImmutableList<GateArea> others) {

@@ -1,0 +1,88 @@
+package io.github.textpoke.x86.livepatch;
+
+import com.google.common.collect.ImmutableList;
+import io.github.textpoke.PatchException;
+import io.github.textpoke.apply.Patch;
+import io.github.textpoke.apply.TargetProcess;
+
+/**
+ * What leads to the gates of a live patch: patches in the ledger, one, or more where objects have
+ * come since. While nobody else patches the process.
+ */
+final class Leading {
+  private final LivePatches patches;
+  private final TargetProcess process;
+  private final PatchHeader header;
+  private final long id;
+  private final LivePatch description;
+
+  Leading(LivePatches patches, PatchHeader header, long id, LivePatch description) {
+    this.patches = patches;
+    this.process = patches.process();
+    this.header = header;
+    this.id = id;
+    this.description = description;
+  }
+
+  private String labelStart() {
+    return "live patch " + id + ": ";
+  }
+
+  private String label() {
+    return labelStart() + description.name() + " " + description.version();
+  }
+
+  /** The newest first. */
+  ImmutableList<Patch> standing() {
+    return process.patches().stream()
+        .filter(patch -> patch.id() != 0 && patch.label().startsWith(labelStart()))
+        .collect(ImmutableList.toImmutableList())
+        .reverse();
+  }
+
+  /** Whether one patch leads to it, and it is the one of these gates. */
+  boolean isBy(GateAreas gates) {
+    ImmutableList<Patch> standing = standing();
+    return standing.size() == 1 && standing.get(0).plan().pokes().equals(gates.plan().pokes());
+  }
+
+  /**
+   * Leads to gates, in one batch. The turn says what runs.
+   *
+   * @param gates at least one
+   * @throws PatchException of the type that names the cause
+   */
+  void lead(GateAreas gates) {
+    bind(gates);
+    process.apply(gates.plan(), gates.bypass(), label());
+    renumber();
+  }
+
+  /** What its functions use of objects that come, before any of them runs. */
+  private void bind(GateAreas gates) {
+    PatchNotes notes = header.notes().orElseThrow();
+    if (!notes.late().isEmpty()) {
+      gates
+          .areas()
+          .forEach(
+              area ->
+                  LateSymbols.bind(
+                      notes, area.object(), process.resolver().scope(), patches.memory()));
+    }
+  }
+
+  /** Takes back what leads to the gates, unless another patch stands over that. */
+  void takeBack() {
+    for (Patch patch : standing()) {
+      if (!patch.isCovered()) {
+        patch.revert();
+      }
+    }
+    renumber();
+  }
+
+  /** The ledger has another number for what is left of a patch, or for what has come to it. */
+  void renumber() {
+    header.setPatch(standing().stream().mapToLong(Patch::id).max().orElse(0));
+  }
+}
