@@ -22,7 +22,7 @@ import org.junit.jupiter.api.Test;
  * runs where patches overlap is as if they were led when they are enabled. Needs the right to trace
  * the programs that it starts.
  */
-class LedBeforeEnabledTest {
+class LivePatchLedEarlyTest {
   private static final Duration LONG = Duration.ofSeconds(60);
   private static final LivePatch TICK_2 = tick("two", "new_tick");
   private static final LivePatch TICK_3 = tick("three", "tick");
