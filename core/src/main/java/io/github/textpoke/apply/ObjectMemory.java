@@ -141,6 +141,18 @@ public final class ObjectMemory {
   }
 
   /**
+   * As {@link #write}, to memory that the target itself may write. Nothing is traced for it, so it
+   * takes some microseconds.
+   *
+   * @param address absolute
+   * @throws UnwritableMappingException if it is not mapped
+   * @throws PatchException of another type that names the cause
+   */
+  public void store(long address, CodeBytes bytes) {
+    process.store(address, bytes);
+  }
+
+  /**
    * Unmaps an object, or a part of it. That no thread runs it, will return into it, or looks at its
    * data, is for the caller to prove.
    *

@@ -76,9 +76,14 @@ final class TargetLedger implements LedgerMemory, AutoCloseable {
 
   @Override
   public void write(long address, CodeBytes bytes) {
-    if (memory().write(address, bytes) != bytes.length()) {
+    if (!store(address, bytes)) {
       throw new TargetGoneException(pid, "its ledger can't be written");
     }
+  }
+
+  /** Writes to memory that the target itself may write; false if that is not possible. */
+  boolean store(long address, CodeBytes bytes) {
+    return memory().write(address, bytes) == bytes.length();
   }
 
   @Override

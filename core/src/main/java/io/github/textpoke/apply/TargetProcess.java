@@ -643,6 +643,19 @@ public final class TargetProcess implements AutoCloseable {
     }
   }
 
+  /** As {@link ObjectMemory#store}. */
+  synchronized void store(long address, CodeBytes bytes) {
+    checkOpen();
+    if (!ledger.store(address, bytes)) {
+      throw preflight.orGone(
+          new UnwritableMappingException(
+              address,
+              "expected memory of ours of %d bytes, found that it can't be written"
+                  .formatted(bytes.length()),
+              Outcome.UNTOUCHED));
+    }
+  }
+
   synchronized ApplyReport revert(Patch patch) {
     return execute(engine -> engine.exclusively(() -> revertNow(patch)));
   }

@@ -81,12 +81,34 @@ final class GatePlanner {
   }
 
   /**
-   * Whether some gates lead all that must be led.
+   * Whether some gates of the patch lead all that must be led.
    *
    * @param below the live patches that are enabled
    */
   boolean leads(GateAreas gates, List<LoadedPatch> below) {
-    return leads(gates, ways(patch.notes(), below));
+    PatchNotes notes = patch.notes();
+    if (notes.patch().replaces() && !below.isEmpty()) {
+      return leads(gates, ways(notes, below));
+    }
+    ImmutableList<GateArea> current = current(notes);
+    int led = 0;
+    for (PatchedObject object : notes.patch().objects()) {
+      String name = name(object);
+      Optional<GateArea> known =
+          current.stream().filter(area -> area.object().equals(name)).findFirst();
+      if (known.isEmpty() && TargetObject.find(patches.process(), object).isPresent()) {
+        return false;
+      }
+      if (known.isPresent()) {
+        // Gates are never written again: what they lead is as it was noted.
+        long at = known.get().memory().start();
+        if (gates.areas().stream().noneMatch(area -> area.at() == at)) {
+          return false;
+        }
+        led++;
+      }
+    }
+    return led == gates.areas().size();
   }
 
   private static boolean leads(GateAreas ready, Map<String, ImmutableList<Gates.Way>> ways) {

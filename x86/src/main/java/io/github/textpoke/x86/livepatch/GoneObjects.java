@@ -1,5 +1,6 @@
 package io.github.textpoke.x86.livepatch;
 
+import com.google.common.base.Suppliers;
 import com.google.common.collect.ImmutableSet;
 import io.github.textpoke.PatchException;
 import io.github.textpoke.apply.PatchStatus;
@@ -10,13 +11,13 @@ import io.github.textpoke.plan.Poke;
 import io.github.textpoke.process.SiteResolver;
 import io.github.textpoke.x86.livepatch.PatchNotes.GateArea;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.NavigableMap;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.function.Supplier;
 
 /**
  * Patched objects that the program has unloaded. Their code is gone, and with it what led to the
@@ -26,27 +27,42 @@ import java.util.TreeMap;
 final class GoneObjects {
   private final LivePatches patches;
   private final SiteResolver resolver;
-  private final List<PatchStatus> standing;
+  private final String executable;
 
-  /** At the sites that patches stand at, what the first of them has found, and what stands now. */
-  private final Map<Long, FoundSite> oldest = new HashMap<>();
+  /** Read where it is needed: it is a look at every site. */
+  private final Supplier<Standing> standing;
 
-  private final Map<Long, FoundSite> newest = new HashMap<>();
+  /**
+   * What stands.
+   *
+   * @param oldest at the sites that patches stand at, what the first of them has found
+   * @param newest what stands there now
+   */
+  private record Standing(
+      List<PatchStatus> patches, Map<Long, FoundSite> oldest, Map<Long, FoundSite> newest) {
+    static Standing in(TargetProcess process) {
+      List<PatchStatus> patches =
+          process.status().patches().stream()
+              .filter(status -> status.state() != PatchStatus.State.RETIRED)
+              .toList();
+      Map<Long, FoundSite> oldest = new TreeMap<>();
+      Map<Long, FoundSite> newest = new TreeMap<>();
+      for (PatchStatus status : patches) {
+        for (FoundSite site : status.sites()) {
+          oldest.putIfAbsent(site.poke().address(), site);
+          newest.put(site.poke().address(), site);
+        }
+      }
+      return new Standing(patches, oldest, newest);
+    }
+  }
 
   GoneObjects(LivePatches patches) {
     TargetProcess process = patches.process();
     this.patches = patches;
     this.resolver = process.resolver();
-    this.standing =
-        process.status().patches().stream()
-            .filter(status -> status.state() != PatchStatus.State.RETIRED)
-            .toList();
-    for (PatchStatus status : standing) {
-      for (FoundSite site : status.sites()) {
-        oldest.putIfAbsent(site.poke().address(), site);
-        newest.put(site.poke().address(), site);
-      }
-    }
+    this.executable = TargetObject.executable(process.pid());
+    this.standing = Suppliers.memoize(() -> Standing.in(process));
   }
 
   /** Whether the object of some gates is loaded where it was. */
@@ -65,9 +81,11 @@ final class GoneObjects {
 
   /** The gates of a patch to which entries of functions lead, by what the ledger says. */
   ImmutableSet<GateArea> led(PatchNotes notes) {
-    return notes.gates().stream()
-        .filter(area -> standing.stream().anyMatch(status -> leads(status, area)))
-        .collect(ImmutableSet.toImmutableSet());
+    return notes.gates().stream().filter(this::isLed).collect(ImmutableSet.toImmutableSet());
+  }
+
+  private boolean isLed(GateArea area) {
+    return standing.get().patches().stream().anyMatch(status -> leads(status, area));
   }
 
   private static boolean leads(PatchStatus status, GateArea area) {
@@ -84,7 +102,11 @@ final class GoneObjects {
   boolean retire() {
     List<GateArea> gone = new ArrayList<>();
     for (LoadedPatch patch : patches.list()) {
-      for (GateArea area : led(patch.notes())) {
+      for (GateArea area : patch.notes().gates()) {
+        // The executable is there to the end.
+        if (area.object().equals(executable) || !isLed(area)) {
+          continue;
+        }
         if (!isThere(resolver, area) || isAnother(area)) {
           gone.add(area);
         }
@@ -95,13 +117,16 @@ final class GoneObjects {
     }
     List<NavigableMap<Long, Long>> functions = gone.stream().map(GoneObjects::functions).toList();
     Set<Long> sites = new LinkedHashSet<>();
-    newest.forEach(
-        (address, site) -> {
-          if (site.state() != FoundSite.State.NEW
-              && functions.stream().anyMatch(inArea -> isIn(inArea, address))) {
-            sites.add(address);
-          }
-        });
+    standing
+        .get()
+        .newest()
+        .forEach(
+            (address, site) -> {
+              if (site.state() != FoundSite.State.NEW
+                  && functions.stream().anyMatch(inArea -> isIn(inArea, address))) {
+                sites.add(address);
+              }
+            });
     patches
         .process()
         .retire(
@@ -126,7 +151,7 @@ final class GoneObjects {
   /** Whether the object was loaded anew at the same place: there stands what stood before us. */
   private boolean isAnother(GateArea area) {
     NavigableMap<Long, Long> functions = functions(area);
-    return standing.stream()
+    return standing.get().patches().stream()
         .filter(status -> isSettled(status) && leads(status, area))
         .flatMap(status -> status.entry().plan().pokes().stream())
         .map(Poke::address)
@@ -141,8 +166,8 @@ final class GoneObjects {
   }
 
   private boolean isAsBefore(long address) {
-    FoundSite first = oldest.get(address);
-    FoundSite last = newest.get(address);
+    FoundSite first = standing.get().oldest().get(address);
+    FoundSite last = standing.get().newest().get(address);
     return first != null
         && last != null
         && last.state() != FoundSite.State.NEW

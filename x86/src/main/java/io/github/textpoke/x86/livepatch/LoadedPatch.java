@@ -89,6 +89,9 @@ public final class LoadedPatch {
           failure.getMessage());
     }
     header.setState(REGISTERED);
+    // The first look of a JVM takes some times as long as the next, which is when it is enabled.
+    patches.refreshForCommand();
+    led(below());
   }
 
   /** Other live patches that have a function in common with this one. */

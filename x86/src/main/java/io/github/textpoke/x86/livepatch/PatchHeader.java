@@ -185,7 +185,7 @@ final class PatchHeader {
 
   void setNotes(PatchNotes notes) {
     byte[] text = bytes(notes);
-    memory.write(address + NOTES, CodeBytes.of(text));
+    memory.store(address + NOTES, CodeBytes.of(text));
     write(
         LENGTH,
         ByteBuffer.allocate(Long.BYTES)
@@ -204,6 +204,6 @@ final class PatchHeader {
   }
 
   private void write(int offset, ByteBuffer bytes) {
-    memory.write(address + offset, CodeBytes.of(bytes.array()));
+    memory.store(address + offset, CodeBytes.of(bytes.array()));
   }
 }
