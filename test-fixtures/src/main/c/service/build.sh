@@ -8,6 +8,8 @@
 #   service_plugin.so         a function of the plugin, which may not be loaded
 #   service_thousand.so       the thousand units, version 2
 #   service_hold.so           a thread that calls its function stays inside
+#   service_spin.so           replaces spin, in which a thread may be for ever, and tick
+#   service_order.so          its callbacks write down what runs; it replaces version and hold
 #   service_forever.so        replaces a function that never leaves the stack
 # and those that must fail:
 #   service_crash.so          init writes to no memory; service_trap.so: an invalid instruction
@@ -92,6 +94,12 @@ tick='{"old": "tick", "new": "new_tick"}'
 library -DNAMES -o "$work/service_names.so" service_other_patches.c
 other plugin PLUGIN libserviceplugin.so '{"old": "plugin_answer", "new": "new_plugin_answer"}'
 other hold HOLD '' '{"old": "hold", "new": "new_hold"}'
+other spin SPIN '' '{"old": "spin", "new": "new_spin"}, '"$tick" \
+  ', "consistency": "when-unused"'
+other order ORDER '' \
+  '{"old": "version", "new": "new_version"}, {"old": "hold", "new": "new_hold"}' \
+  ', "consistency": "when-unused", "callbacks": {"prePatch": "pre_patch", "postPatch": "post_patch",
+    "preUnpatch": "pre_unpatch", "postUnpatch": "post_unpatch"}'
 other forever FOREVER '' '{"old": "serve_connection", "new": "new_serve_connection"}'
 for bad in CRASH TRAP ENDLESS MISSING AMBIGUOUS; do
   other "$(echo $bad | tr '[:upper:]' '[:lower:]')" $bad '' "$tick"

@@ -19,8 +19,11 @@
  * step, of "t". The tags unit and plugin are of patches for themselves.
  *
  * Commands: "plugin load", "plugin unload"; "hold" has a thread handle "h 0"; "release" lets one of
- * them go on; "exit" with 7; "exec" becomes sleep.
- * Counters: connections, requests; holding: threads that wait; ticks_1, ticks_2, ticks_3: how often
+ * them go on; "spin" has a thread call spin, which counts and makes no system call, and "rest" ends
+ * all of these; "exit" with 7; "exec" becomes sleep.
+ * Counters: connections, requests; holding: threads that wait; spinning: threads that spin; spins;
+ * journal: two decimal digits for each callback of a patch that wrote it down, its number and the
+ * version that version() had then; ticks_1, ticks_2, ticks_3: how often
  * that version of tick has run; plugins: how often it was loaded; and what patches have done: init,
  * fini, pre_patch, post_patch, pre_unpatch, post_unpatch, cleanup; plugin_sees_1, plugin_sees_2: which
  * version of its function the plugin's constructor has called; unknown_event.
@@ -49,7 +52,8 @@ enum { EVENT_COUNT = sizeof EVENTS / sizeof *EVENTS };
 
 static counter *events[EVENT_COUNT];
 static counter *ticks[VERSIONS];
-static counter *connections, *requests, *holding, *plugins;
+static counter *connections, *requests, *holding, *plugins, *spinning, *spins, *journal;
+static volatile bool resting;
 static int releasing[2];
 static pthread_rwlock_t plugin_lock = PTHREAD_RWLOCK_INITIALIZER;
 static void *plugin;
@@ -83,6 +87,17 @@ REPLACEABLE void hold(void) {
   if (read(releasing[0], &byte, 1) != 1) fail("read");
   add(holding, -1);
 }
+
+/* The loop does not begin in the first instructions, where a jump may be put. */
+REPLACEABLE void spin(void) {
+  add(spinning, 1);
+  while (!resting) add(spins, 1);
+  add(spinning, -1);
+}
+
+REPLACEABLE int version(void) { return 1; }
+
+void journal_step(int step) { *journal = *journal * 100 + step * 10 + version(); }
 
 static bool read_line(int connection, char *line) {
   size_t length = 0;
@@ -146,6 +161,12 @@ static void *hold_thread(void *argument) {
   return NULL;
 }
 
+static void *spin_thread(void *argument) {
+  (void)argument;
+  spin();
+  return NULL;
+}
+
 static void load_plugin(void) {
   pthread_rwlock_wrlock(&plugin_lock);
   if (plugin != NULL) fail("there is a plugin");
@@ -173,6 +194,10 @@ static void command(const char *line) {
     start_thread(hold_thread, NULL);
   } else if (strcmp(line, "release") == 0) {
     if (write(releasing[1], "", 1) != 1) fail("write");
+  } else if (strcmp(line, "spin") == 0) {
+    start_thread(spin_thread, NULL);
+  } else if (strcmp(line, "rest") == 0) {
+    resting = true;
   } else if (strcmp(line, "exit") == 0) {
     exit(7);
   } else if (strcmp(line, "exec") == 0) {
@@ -191,6 +216,9 @@ int main(int argc, char **argv) {
   requests = new_counter("requests", 0);
   holding = new_counter("holding", 0);
   plugins = new_counter("plugins", 0);
+  spinning = new_counter("spinning", 0);
+  spins = new_counter("spins", 0);
+  journal = new_counter("journal", 0);
   for (int i = 0; i < EVENT_COUNT; i++) events[i] = new_counter(EVENTS[i], 0);
   for (int i = 1; i < VERSIONS; i++) ticks[i] = new_counter("ticks_%d", i);
   new_counter("wrong", 0); /* the client sees it, not this program */

@@ -43,6 +43,11 @@ extern unit *const units[UNITS];
 /* service.c. call_plugin: -1 where there is none. */
 long call_plugin(struct reply *reply, long x);
 void hold(void);
+void spin(void);
+/* Which version of it runs. */
+int version(void);
+/* Writes down that a callback of a patch runs, and what version() is then. */
+void journal_step(int step);
 void tick(void);
 void count_tick(int version);
 /* Counts what a patch has done: EVENTS below. */

@@ -28,6 +28,22 @@ void new_hold(void) {
   if (read(releasing[0], &byte, 1) != 1) service_event("failed");
   add(holding, -1);
 }
+void new_tick(void) { count_tick(2); }
+
+#elif defined SPIN
+void new_spin(void) {}
+void new_tick(void) { count_tick(2); }
+
+#elif defined ORDER
+int new_version(void) { return 2; }
+int pre_patch(void) {
+  journal_step(1);
+  return 0;
+}
+void post_patch(void) { journal_step(2); }
+void pre_unpatch(void) { journal_step(3); }
+void post_unpatch(void) { journal_step(4); }
+void new_hold(void) {}
 
 #elif defined FOREVER
 void new_serve_connection(int connection) { (void)connection; }

@@ -3,6 +3,7 @@ package io.github.textpoke.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.google.common.collect.ImmutableList;
+import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import io.github.textpoke.fixtures.Fixture;
 import io.github.textpoke.fixtures.RequiresPtrace;
@@ -62,6 +63,19 @@ class LivePatchCommandsTest {
     assertThat(run("disable", 1, "--wait", "20s").out()).contains("live patch 1 is disabled");
     assertThat(run("list").assertDone().out()).contains("1 live patch", "disabled");
     assertThat(run("unload", 1).assertDone().out()).startsWith("live patch 1 is un");
+  }
+
+  @Test
+  void whatHasNoDescriptionReplacesWhatIsCalledTheSame() {
+    run("load", file("names")).assertDone();
+    assertThat(onlyOne().getAsJsonArray("functions"))
+        .extracting(JsonElement::getAsString)
+        .containsExactlyInAnyOrder("compute", "tick");
+    run("enable", 1).assertDone();
+    service.awaitCounter("ticks_3", 3, LONG);
+    run("disable", 1).assertDone();
+    service.awaitCounter("ticks_1", service.counter("ticks_1") + 3, LONG);
+    run("unload", 1).assertDone();
   }
 
   @Test

@@ -1,6 +1,8 @@
 package io.github.textpoke.apply;
 
 import com.google.common.collect.ImmutableList;
+import io.github.textpoke.unwind.StackTrace;
+import java.util.Optional;
 
 /**
  * What became of a try to change a {@link Turn}. Immutable.
@@ -25,6 +27,7 @@ public record SwitchReport(
    * @param returns whether it will return there
    * @param stackPointer absolute
    * @param doubt why it is not known for certain; empty: it is
+   * @param trace its frames; empty: it ran on before they could be read
    */
   public record Blocker(
       int thread,
@@ -33,5 +36,6 @@ public record SwitchReport(
       long code,
       boolean returns,
       long stackPointer,
-      String doubt) {}
+      String doubt,
+      Optional<StackTrace> trace) {}
 }

@@ -19,6 +19,7 @@ import io.github.textpoke.unwind.Usage;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Optional;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
@@ -119,7 +120,7 @@ final class Switching implements ThreadLooks.Onlooker {
       }
       Usage usage = stacks.use(tracees.tid(i), code);
       if (!(usage instanceof Usage.Untold)) {
-        isOutside(i, usage, where.stackPointer());
+        isOutside(i, usage, where.stackPointer(), null);
       }
     }
   }
@@ -164,11 +165,12 @@ final class Switching implements ThreadLooks.Onlooker {
     Gate gate = gateAt(registers.rip());
     if (gate == null || !gate.waiting().contains(registers.rip())) {
       // In a gate it has read the turn, or is about to: soon it is elsewhere.
-      accept(index, isOutside(index, stacks.use(trace, code), registers.rsp()));
+      accept(index, isOutside(index, stacks.use(trace, code), registers.rsp(), trace));
       return;
     }
     ImmutableList<Frame> callers = trace.frames().subList(1, trace.frames().size());
-    if (isOutside(index, stacks.use(new StackTrace(callers, trace.end()), code), registers.rsp())) {
+    Usage usage = stacks.use(new StackTrace(callers, trace.end()), code);
+    if (isOutside(index, usage, registers.rsp(), trace)) {
       // What it has read of the turn may be of an earlier try.
       registers.setRip(gate.waiting().start());
       registers.leaveSystemCall();
@@ -184,7 +186,7 @@ final class Switching implements ThreadLooks.Onlooker {
   public void seeTrapped(int index) {
     // It will run the breakpoint's site again, or go on in a copy: what that is is not known here.
     if (tracer.ptrace.getRegisters(tracees.tid(index), registers) == 0) {
-      note(index, registers.rip() - 1, false, registers.rsp(), "it has run a breakpoint");
+      note(index, registers.rip() - 1, false, registers.rsp(), "it has run a breakpoint", null);
     }
   }
 
@@ -194,7 +196,7 @@ final class Switching implements ThreadLooks.Onlooker {
     if (usage instanceof Usage.Untold || waits(where.instructionPointer())) {
       return false;
     }
-    accept(index, isOutside(index, usage, where.stackPointer()));
+    accept(index, isOutside(index, usage, where.stackPointer(), null));
     return true;
   }
 
@@ -204,26 +206,40 @@ final class Switching implements ThreadLooks.Onlooker {
     }
   }
 
-  /** Whether a thread that was looked at is outside of what is left, and of all gates. */
-  private boolean isOutside(int index, Usage usage, long stackPointer) {
+  /**
+   * Whether a thread that was looked at is outside of what is left, and of all gates.
+   *
+   * @param trace its frames; null: it is blocked, and they are read again where they are wanted
+   */
+  private boolean isOutside(int index, Usage usage, long stackPointer, @Nullable StackTrace trace) {
     if (usage instanceof Usage.Unused) {
       return true;
     }
     if (usage instanceof Usage.Used used) {
-      note(index, used.frame().pc(), used.frame().isReturnAddress(), stackPointer, "");
+      note(index, used.frame().pc(), used.frame().isReturnAddress(), stackPointer, "", trace);
     } else if (usage instanceof Usage.Possible possible) {
-      note(index, possible.word(), true, stackPointer, possible.reason());
+      note(index, possible.word(), true, stackPointer, possible.reason(), trace);
     } else if (usage instanceof Usage.Untold untold) {
-      note(index, 0, false, stackPointer, untold.reason());
+      note(index, 0, false, stackPointer, untold.reason(), trace);
     } else {
       throw new IllegalStateException("a usage that is not known here: " + usage);
     }
     return false;
   }
 
-  private void note(int index, long code, boolean returns, long stackPointer, String doubt) {
+  private void note(
+      int index,
+      long code,
+      boolean returns,
+      long stackPointer,
+      String doubt,
+      @Nullable StackTrace known) {
     int tid = tracees.tid(index);
     BlockedCall where = BlockedCall.read(tid);
+    Optional<StackTrace> trace = Optional.ofNullable(known);
+    if (known == null && stacks.look(tid) instanceof ThreadStacks.Seen seen) {
+      trace = Optional.of(seen.trace());
+    }
     blocked.add(
         new Blocker(
             tid,
@@ -232,7 +248,8 @@ final class Switching implements ThreadLooks.Onlooker {
             code,
             returns,
             stackPointer,
-            doubt));
+            doubt,
+            trace));
   }
 
   /** Whether it waits in a gate: it lets others run, and will read the turn again. */

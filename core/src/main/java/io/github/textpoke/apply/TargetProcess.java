@@ -638,6 +638,8 @@ public final class TargetProcess implements AutoCloseable {
   public CodeBytes read(long address, int length) {
     try {
       return reader.read(address, length);
+    } catch (TargetGoneException gone) {
+      throw preflight.orExeced(gone);
     } catch (PatchException failure) {
       throw preflight.orGone(failure);
     }

@@ -106,6 +106,28 @@ public final class Preflight {
     if (!mayBeTheEnd || failure instanceof NoSuchProcessException) {
       return failure;
     }
+    if (isAlive() || (ProcStatus.read(pid) != null && hasLivingThread())) {
+      return failure;
+    }
+    TargetGoneException gone = new TargetGoneException(pid, "while it was looked at");
+    gone.addSuppressed(failure);
+    return gone;
+  }
+
+  /**
+   * What it is that the memory which was opened is gone: where the process lives on, it has another
+   * one.
+   */
+  public PatchException orExeced(TargetGoneException gone) {
+    if (!isAlive()) {
+      return gone;
+    }
+    TargetExecedException execed = new TargetExecedException(pid);
+    execed.addSuppressed(gone);
+    return execed;
+  }
+
+  private boolean isAlive() {
     boolean alive = true;
     for (int look = 0; alive && look < LOOKS; look++) {
       ProcStatus status = ProcStatus.read(pid);
@@ -116,12 +138,7 @@ public final class Preflight {
         LockSupport.parkNanos(LOOK_NANOS);
       }
     }
-    if (alive || (ProcStatus.read(pid) != null && hasLivingThread())) {
-      return failure;
-    }
-    TargetGoneException gone = new TargetGoneException(pid, "while it was looked at");
-    gone.addSuppressed(failure);
-    return gone;
+    return alive;
   }
 
   private boolean hasMemory() {

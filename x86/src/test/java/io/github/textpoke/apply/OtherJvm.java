@@ -2,6 +2,7 @@ package io.github.textpoke.apply;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.fail;
 
 import java.io.BufferedReader;
 import java.io.IOException;
@@ -11,9 +12,12 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.concurrent.TimeUnit;
 
 /** Another JVM with this one's class path, and a line to it. It is killed in the end. */
-final class OtherJvm implements AutoCloseable {
+public final class OtherJvm implements AutoCloseable {
+  private static final long SOON_SECONDS = 60;
+
   private final Process process;
   private final BufferedReader out;
 
@@ -22,7 +26,8 @@ final class OtherJvm implements AutoCloseable {
     this.out = process.inputReader(UTF_8);
   }
 
-  static OtherJvm start(Class<?> main, Object... arguments) {
+  /** Runs the class with these arguments. */
+  public static OtherJvm start(Class<?> main, Object... arguments) {
     List<String> command = new ArrayList<>();
     Collections.addAll(
         command,
@@ -43,15 +48,21 @@ final class OtherJvm implements AutoCloseable {
   }
 
   /** Waits for a line. Its end comes with the JVM's. */
-  void awaitLine(String expected) {
+  public void awaitLine(String expected) {
+    assertThat(nextLine()).isEqualTo(expected);
+  }
+
+  /** The next line that it prints; null: it has ended. */
+  public String nextLine() {
     try {
-      assertThat(out.readLine()).isEqualTo(expected);
+      return out.readLine();
     } catch (IOException failed) {
       throw new UncheckedIOException(failed);
     }
   }
 
-  void send(String line) {
+  /** Writes it a line. */
+  public void send(String line) {
     try {
       process.outputWriter(UTF_8).append(line).append('\n').flush();
     } catch (IOException failed) {
@@ -60,7 +71,7 @@ final class OtherJvm implements AutoCloseable {
   }
 
   /** With SIGKILL; when this returns, the kernel has let go of what it traced. */
-  void kill() {
+  public void kill() {
     process.destroyForcibly();
     boolean interrupted = false;
     while (process.isAlive()) {
@@ -73,6 +84,18 @@ final class OtherJvm implements AutoCloseable {
     if (interrupted) {
       Thread.currentThread().interrupt();
     }
+  }
+
+  /** Waits until it ends by itself. */
+  public int awaitEnd() {
+    try {
+      if (process.waitFor(SOON_SECONDS, TimeUnit.SECONDS)) {
+        return process.exitValue();
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+    return fail("it has not ended");
   }
 
   @Override

@@ -13,9 +13,11 @@ import io.github.textpoke.apply.ThreadStacks;
 import io.github.textpoke.apply.TurnSwitch;
 import io.github.textpoke.process.SiteResolver;
 import io.github.textpoke.unwind.OwnCode;
+import io.github.textpoke.unwind.StackTrace;
 import java.time.Duration;
 import java.util.Optional;
 import java.util.concurrent.locks.LockSupport;
+import java.util.stream.Collectors;
 
 /**
  * Tries to change a turn until it is done or the time is over. Between two tries the program runs
@@ -33,6 +35,9 @@ final class Transition {
 
   private static final long FIRST_PAUSE_NANOS = 10_000_000;
   private static final long LONGEST_PAUSE_NANOS = 100_000_000;
+
+  /** Of a stack, in a message. */
+  private static final int MOST_FRAMES = 30;
 
   private final TargetProcess process;
   private final Duration patience;
@@ -63,7 +68,10 @@ final class Transition {
       ImmutableList<String> blockers = describe(report);
       if (System.nanoTime() - deadline > 0) {
         throw new CodeInUseException(
-            "code that '" + name + "' leaves", blockers, patience, Outcome.ROLLED_BACK);
+            "code that '" + name + "' leaves",
+            describeWithStacks(report, stacks),
+            patience,
+            Outcome.ROLLED_BACK);
       }
       listener.blocked(tries, blockers);
       if (report.heldNanos() > 0) {
@@ -97,6 +105,29 @@ final class Transition {
         .map(blocker -> describe(resolver, blocker))
         .distinct()
         .collect(ImmutableList.toImmutableList());
+  }
+
+  /** As {@link #describe(SwitchReport)}, with the functions that each thread is in. */
+  private ImmutableList<String> describeWithStacks(SwitchReport report, ThreadStacks stacks) {
+    SiteResolver resolver = process.resolver();
+    return report.blockers().stream()
+        .map(
+            blocker ->
+                describe(resolver, blocker)
+                    + blocker.trace().map(trace -> describe(trace, stacks)).orElse(""))
+        .distinct()
+        .collect(ImmutableList.toImmutableList());
+  }
+
+  /** The innermost function first. */
+  private static String describe(StackTrace trace, ThreadStacks stacks) {
+    String frames =
+        trace.frames().stream()
+            .limit(MOST_FRAMES)
+            .map(stacks::describe)
+            .collect(Collectors.joining(", called by ", " [", ""));
+    return frames
+        + (trace.isComplete() && trace.frames().size() <= MOST_FRAMES ? "]" : ", and so on]");
   }
 
   private static String describe(SiteResolver resolver, Blocker blocker) {

@@ -2,6 +2,7 @@ package io.github.textpoke.x86.livepatch;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
+import static org.assertj.core.api.InstanceOfAssertFactories.STRING;
 
 import io.github.textpoke.PatchException;
 import io.github.textpoke.PatchException.AmbiguousSymbolException;
@@ -152,7 +153,15 @@ class LivePatchFailuresTest {
 
     assertThatExceptionOfType(CodeInUseException.class)
         .isThrownBy(patch::enable)
-        .withMessageContaining("serve_connection");
+        .withMessageContaining("serve_connection")
+        .satisfies(
+            inUse ->
+                assertThat(inUse.blockers())
+                    .hasSize(4)
+                    .allSatisfy(
+                        blocker ->
+                            assertThat(blocker)
+                                .containsPattern("service:serve_connection.*serve_thread")));
 
     assertThat(patch.state()).isEqualTo(PatchState.REGISTERED);
     assertThat(patch.unload()).isEmpty();
@@ -170,7 +179,16 @@ class LivePatchFailuresTest {
     service.command("hold");
     service.awaitCounter("holding", 1, LONG);
 
-    assertThatExceptionOfType(CodeInUseException.class).isThrownBy(patch::disable);
+    assertThatExceptionOfType(CodeInUseException.class)
+        .isThrownBy(patch::disable)
+        .withMessageContaining("500 ms")
+        .satisfies(
+            inUse ->
+                assertThat(inUse.blockers())
+                    .singleElement(STRING)
+                    .matches("thread [0-9]+ \\(service\\), blocked in .*, which returns to .*")
+                    .containsSubsequence(
+                        " [", "new_hold", ", called by ", "service:compute", "hold_thread", "]"));
     assertThat(patch.state()).isEqualTo(PatchState.ENABLED);
     assertAnswers(1);
     assertThatExceptionOfType(WrongStateException.class).isThrownBy(patch::unload);
