@@ -10,7 +10,8 @@
  * unit_vN_I, plugin_vN_I: versions of these, which don't count for the rest; slowest_I: the longest
  * wait for an answer, ns.
  * Of the process: window, the number of the present window of 100 ms; rate_K, K = number modulo
- * WINDOWS: answers of all connections in a window that is over, as if it had lasted 100 ms exactly.
+ * WINDOWS: answers of all connections in a window that is over, as if it had lasted 100 ms exactly;
+ * longest_K: the longest wait for an answer that came in it, ns.
  * The last line that was mixed or wrong is printed to stderr.
  */
 #define _GNU_SOURCE
@@ -31,12 +32,13 @@ struct client {
   counter *answers, *mixed, *wrong, *lost, *slowest;
   counter *versions[VERSIONS], *units[VERSIONS], *plugins[VERSIONS];
   int connection;
+  unsigned long long longest; /* in the present window */
 };
 
 static struct client *clients;
 static long client_count;
 static const char *operations;
-static counter *window, *rates[WINDOWS];
+static counter *window, *rates[WINDOWS], *longest[WINDOWS];
 
 static long long now(void) {
   struct timespec time;
@@ -130,6 +132,9 @@ static void *ask(void *argument) {
     }
     unsigned long long took = now() - start;
     if (took > *client->slowest) *client->slowest = took;
+    if (took > __atomic_load_n(&client->longest, __ATOMIC_RELAXED)) {
+      __atomic_store_n(&client->longest, took, __ATOMIC_RELAXED);
+    }
     check(client, operation, n, answer);
     (*client->answers)++;
   }
@@ -141,6 +146,16 @@ static long long all_answers(void) {
   return sum;
 }
 
+/* The longest wait since it was asked last. */
+static unsigned long long longest_wait(void) {
+  unsigned long long most = 0;
+  for (long i = 0; i < client_count; i++) {
+    unsigned long long took = __atomic_exchange_n(&clients[i].longest, 0, __ATOMIC_RELAXED);
+    most = took > most ? took : most;
+  }
+  return most;
+}
+
 static void *measure(void *argument) {
   (void)argument;
   long long before = all_answers(), started = now(), then = started;
@@ -150,6 +165,7 @@ static void *measure(void *argument) {
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR) {
     }
     long long answers = all_answers(), time = now();
+    *longest[k % WINDOWS] = longest_wait();
     *rates[k % WINDOWS] = (answers - before) * WINDOW_NS / (time - then);
     *window = k + 1;
     before = answers;
@@ -198,6 +214,7 @@ int main(int argc, char **argv) {
   }
   window = new_counter("window", 0);
   for (int i = 0; i < WINDOWS; i++) rates[i] = new_counter("rate_%d", i);
+  for (int i = 0; i < WINDOWS; i++) longest[i] = new_counter("longest_%d", i);
   for (int i = 0; i < client_count; i++) start_thread(ask, &clients[i]);
   for (int i = 0; i < client_count && strchr(operations, 'h') == NULL; i++) {
     struct tally tally = {.calls = clients[i].answers};
