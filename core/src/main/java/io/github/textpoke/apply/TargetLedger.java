@@ -76,14 +76,18 @@ final class TargetLedger implements LedgerMemory, AutoCloseable {
 
   @Override
   public void write(long address, CodeBytes bytes) {
-    if (!store(address, bytes)) {
+    if (store(address, bytes) != bytes.length()) {
       throw new TargetGoneException(pid, "its ledger can't be written");
     }
   }
 
-  /** Writes to memory that the target itself may write; false if that is not possible. */
-  boolean store(long address, CodeBytes bytes) {
-    return memory().write(address, bytes) == bytes.length();
+  /**
+   * Writes to memory that the target itself may write.
+   *
+   * @return the count, or a negated errno; 0 where the memory is gone
+   */
+  long store(long address, CodeBytes bytes) {
+    return memory().write(address, bytes);
   }
 
   @Override

@@ -648,7 +648,11 @@ public final class TargetProcess implements AutoCloseable {
   /** As {@link ObjectMemory#store}. */
   synchronized void store(long address, CodeBytes bytes) {
     checkOpen();
-    if (!ledger.store(address, bytes)) {
+    long written = ledger.store(address, bytes);
+    if (written == 0) {
+      throw preflight.orExeced(new TargetGoneException(pid, "its memory is gone"));
+    }
+    if (written != bytes.length()) {
       throw preflight.orGone(
           new UnwritableMappingException(
               address,

@@ -352,10 +352,17 @@ public final class LoadedPatch {
     GateAreas early = ready;
     return early != null
             && !early.areas().isEmpty()
+            && !overlapsAny(below)
             && new GatePlanner(patches, this).leads(early, below)
             && leading.isBy(early)
         ? early
         : null;
+  }
+
+  /** Whether it has to be led anew, to stand above one that is enabled. */
+  private boolean overlapsAny(ImmutableList<LoadedPatch> enabled) {
+    PatchNotes notes = notes();
+    return enabled.stream().anyMatch(other -> other.notes().overlaps(notes));
   }
 
   /** Nothing of what leads to its gates stands, nor what waits above it to be enabled. */
