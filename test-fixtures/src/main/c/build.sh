@@ -49,6 +49,7 @@ compile lodgers -ldl
 compile zoo -ldl
 compile ptrace_probe
 compile contained
+compile stepped
 compile profiled -fno-omit-frame-pointer
 # Its stacks are guarded: a thread must have the guard of the program.
 compile called -fstack-protector-all -ldl
@@ -67,11 +68,11 @@ else
 fi
 compile inherited
 
-# early is not one of the others: nothing may run in it before it is patched.
+# These are not as the others: nothing that they do not say may run in them before main.
 early() {
   output=$1
   shift
-  newest=$(ls -t early.c libearly.c build.sh | head -n 1)
+  newest=$(ls -t early.c libearly.c counted.c libcounted.c build.sh | head -n 1)
   if [ -x "$out/$output" ] && [ ! "$newest" -nt "$out/$output" ]; then
     return
   fi
@@ -82,6 +83,8 @@ early() {
 
 early libearly.so libearly.c -shared -Wl,-soname,libearly.so
 early early early.c -L"$out" -Wl,--no-as-needed -l:libearly.so -Wl,-rpath,'$ORIGIN'
+early libcounted.so libcounted.c -shared -Wl,-soname,libcounted.so
+early counted counted.c -L"$out" -l:libcounted.so -Wl,-rpath,'$ORIGIN'
 early early_static early.c -static -no-pie
 early early_static_pie early.c -static-pie
 

@@ -228,6 +228,17 @@ final class Engines implements ObjectEngine {
         });
   }
 
+  /** As {@link StepwiseStay#share}; the poker has to let go for it. */
+  Optional<SharedMemory> share(String name, long address, long size) {
+    try {
+      return withStepwise(stay -> Optional.ofNullable(stay.share(name, address, size)));
+    } catch (PokerUnavailableException unavailable) {
+      throw new UnsupportedTargetException(
+          "process " + pid + " can't share memory with us: " + unavailable.getMessage(),
+          "see what the program may not do: its limits, its seccomp filter");
+    }
+  }
+
   /** For what the stepwise engine alone can do: the poker has to let go. */
   private <T> T withStepwise(Function<StepwiseStay, T> work) {
     long deadline = System.nanoTime() + options.patience().toNanos();

@@ -12,6 +12,7 @@ import io.github.textpoke.PatchException.UnwritableMappingException;
 import io.github.textpoke.process.Mapping;
 import io.github.textpoke.process.MemoryMap;
 import io.github.textpoke.process.NearHole;
+import java.util.Optional;
 import java.util.regex.Pattern;
 
 /**
@@ -20,6 +21,11 @@ import java.util.regex.Pattern;
  * gets a copy. Thread-safe, as the {@link TargetProcess} is that it is of.
  */
 public final class ObjectMemory {
+  private static final long PAGE = 4096;
+
+  /** How often a hole that was taken meanwhile is followed by another. */
+  private static final int TRIES = 16;
+
   private static final String PREFIX = "textpoke-";
 
   /** How the kernel shows a file of memfd_create (mm/memfd.c, MFD_NAME_PREFIX). */
@@ -74,6 +80,37 @@ public final class ObjectMemory {
     checkName(name);
     checkApart(segments);
     return process.execute(engine -> engine.exclusively(() -> map(engine, name, segments)));
+  }
+
+  /**
+   * Maps memory, all zero, that the target may read and write, and that this JVM shares: what is
+   * written there can be read when the target has ended, however that was. Children that the target
+   * forks share it too, until they execute another program. It stays mapped in the target.
+   *
+   * @param name as for {@link #map}
+   * @param nearStart as for {@link #room}
+   * @param nearEnd as for {@link #room}
+   * @param size bytes, whole pages
+   * @throws NoRoomException if there is no room
+   * @throws PatchException of another type that names the cause
+   */
+  public SharedMemory share(String name, long nearStart, long nearEnd, long size) {
+    checkName(name);
+    return process.execute(
+        engine ->
+            engine.exclusively(
+                () -> {
+                  for (int i = 0; i < TRIES; i++) {
+                    // A page apart: a helper of ours may map one where the kernel likes it best.
+                    long at = room(nearStart, nearEnd, size + 2 * PAGE) + PAGE;
+                    Optional<SharedMemory> shared = engine.share(PREFIX + name, at, size);
+                    if (shared.isPresent()) {
+                      return shared.get();
+                    }
+                  }
+                  throw new NoRoomException(
+                      nearStart, "each hole was taken by the program meanwhile");
+                }));
   }
 
   static boolean map(ObjectEngine engine, String name, ImmutableList<ObjectSegment> segments) {

@@ -27,6 +27,7 @@ import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
 import java.util.function.Function;
 import java.util.function.LongPredicate;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Does the steps of a plan one by one: the tracer's thread compares, writes and evacuates, the
@@ -244,6 +245,14 @@ final class StepwiseEngine {
     checkMayMap();
     try (TargetMappings mappings = new TargetMappings(tracer.pid(), helper, memory)) {
       return mappings.mapAt(name, address, size, protection);
+    }
+  }
+
+  /** As {@link StepwiseStay#share}. */
+  @Nullable SharedMemory share(String name, long address, long size) {
+    checkMayMap();
+    try (TargetMappings mappings = new TargetMappings(tracer.pid(), helper, memory)) {
+      return mappings.shareAt(name, address, size);
     }
   }
 

@@ -119,6 +119,15 @@ final class StepwiseStay implements ObjectEngine {
         });
   }
 
+  /**
+   * Maps memory that the target, what it forks, and this JVM share.
+   *
+   * @return null where something else is mapped there
+   */
+  @Nullable SharedMemory share(String name, long address, long size) {
+    return execute(engine -> Optional.ofNullable(engine.share(name, address, size))).orElse(null);
+  }
+
   @Override
   public boolean map(String name, long address, long size, int protection) {
     return execute(engine -> engine.map(name, address, size, protection));

@@ -10,6 +10,7 @@ import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Mappings in the target, each with a name in /proc/PID/maps, made by a helper that we drive. The
@@ -104,7 +105,33 @@ final class TargetMappings implements AutoCloseable {
   boolean mapAt(String name, long address, long size, int protection) {
     int fd = file(name);
     write(fd, new byte[1], size - 1);
-    int flags = MAP_PRIVATE | MAP_FIXED_NOREPLACE;
+    return mapAt(fd, address, size, protection, MAP_PRIVATE);
+  }
+
+  /**
+   * Maps new memory at an address, which the target may read and write, and this JVM shares: also
+   * with what the target forks.
+   *
+   * @return null where it is taken
+   */
+  @Nullable SharedMemory shareAt(String name, long address, long size) {
+    int fd = file(name);
+    write(fd, new byte[1], size - 1);
+    SharedMemory shared = SharedMemory.open(path(fd), address, size);
+    boolean isMapped = false;
+    try {
+      isMapped = mapAt(fd, address, size, PROT_READ | PROT_WRITE, MAP_SHARED);
+      return isMapped ? shared : null;
+    } finally {
+      if (!isMapped) {
+        shared.close();
+      }
+    }
+  }
+
+  /** Maps a file of the helper's at an address, and closes it there. */
+  private boolean mapAt(int fd, long address, long size, int protection, int sharing) {
+    int flags = sharing | MAP_FIXED_NOREPLACE;
     long start = helper.call(Kernel.SYS_MMAP, address, size, protection, flags, fd, 0);
     call("close", Kernel.SYS_CLOSE, fd);
     if (start == -Errno.EEXIST) {

@@ -15,6 +15,7 @@ import io.github.textpoke.process.Mapping;
 import io.github.textpoke.process.MemoryMap;
 import io.github.textpoke.process.NearHole;
 import io.github.textpoke.process.ProcMemReader;
+import java.time.Duration;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -92,6 +93,37 @@ class ObjectMemoryTest {
       assertThat(process.objectMemory().map(NAME, segments)).isFalse();
       assertThat(ours(fixture)).isEmpty();
       fixture.assertHealthy();
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource(EngineChoice.class)
+  void memoryThatIsSharedIsReadAlsoWhenTheTargetHasEnded(EngineChoice engine) {
+    try (Fixture fixture = Fixture.start("busy");
+        TargetProcess process = attach(fixture, engine)) {
+      long near = process.address("busy:main");
+      ObjectMemory memory = process.objectMemory();
+      try (SharedMemory shared = memory.share(NAME, near, near + 100, PAGE);
+          SharedMemory other = memory.share(NAME, near, near + 100, 3 * PAGE)) {
+        assertThat(ours(fixture))
+            .extracting(Mapping::toString)
+            .containsExactlyInAnyOrder(
+                "%x-%x rw-s %s (deleted)"
+                    .formatted(shared.address(), shared.address() + PAGE, IN_MAPS),
+                "%x-%x rw-s %s (deleted)"
+                    .formatted(other.address(), other.address() + 3 * PAGE, IN_MAPS));
+        memory.write(shared.address() + 8, CODE);
+        memory.write(other.address(), WORDS);
+        fixture.assertHealthy();
+        fixture.signal("SIGKILL");
+        fixture.awaitExit(Duration.ofSeconds(60));
+
+        assertThat(shared.read(shared.address() + 7, 6))
+            .isEqualTo(CodeBytes.of(0).concat(CODE).concat(CodeBytes.of(0)));
+        assertThat(other.read(other.address(), WORDS.length())).isEqualTo(WORDS);
+        assertThatIllegalArgumentException()
+            .isThrownBy(() -> shared.read(shared.address() + PAGE - 1, 2));
+      }
     }
   }
 

@@ -3,6 +3,7 @@ package io.github.textpoke.x86.probe;
 import com.google.common.collect.ImmutableList;
 import io.github.textpoke.apply.ApplyReport;
 import io.github.textpoke.apply.Patch;
+import io.github.textpoke.apply.SharedMemory;
 import io.github.textpoke.apply.TargetProcess;
 import io.github.textpoke.process.ImageInMemory;
 import java.util.Arrays;
@@ -18,6 +19,10 @@ final class ArmedObject {
   private final ImageInMemory object;
   private final ThreadKey key;
   private final ProbePool pool;
+
+  /** Where it counts, if that is not beside the code; nobody else ever gets that memory. */
+  private final Optional<SharedMemory> shared;
+
   private ImmutableList<Target> targets;
   private ProbePatch patch;
 
@@ -39,13 +44,15 @@ final class ArmedObject {
       ImageInMemory object,
       ImmutableList<Target> targets,
       ThreadKey key,
-      ProbePool pool) {
+      ProbePool pool,
+      Optional<SharedMemory> shared) {
     this.process = process;
     this.object = object;
     this.targets = targets;
     this.key = key;
     this.pool = pool;
-    this.patch = new ProbePatch(object, targets, key, pool, this::placed);
+    this.shared = shared;
+    this.patch = new ProbePatch(object, targets, key, pool, shared, this::placed);
     this.offset = new long[targets.size()];
     this.known = new long[targets.size()];
   }
@@ -57,7 +64,12 @@ final class ArmedObject {
   /** Other patches have come to the functions, or gone from there; the functions are the same. */
   void retarget(ImmutableList<Target> now) {
     targets = now;
-    patch = new ProbePatch(object, now, key, pool, this::placed);
+    patch = new ProbePatch(object, now, key, pool, shared, this::placed);
+  }
+
+  /** Whether another patch of ours stands over some of its jumps. */
+  boolean isCovered() {
+    return isArmed && patch.isCovered(new Standing(process.standing()));
   }
 
   boolean isArmed() {
@@ -76,7 +88,18 @@ final class ArmedObject {
         object.start(),
         object.end(),
         ProbePatch.codeSize(pool.slots()) + (long) Probes.SEVERAL * ProbeWriter.HEAD,
-        largest.size() + Probes.SEVERAL * smallest.size());
+        shared.isPresent() ? 0 : largest.size() + Probes.SEVERAL * smallest.size());
+    // The rest is zero.
+    shared.ifPresent(
+        memory ->
+            process
+                .objectMemory()
+                .write(
+                    memory.address(),
+                    patch
+                        .table()
+                        .initial(memory.address())
+                        .slice(0, Math.toIntExact(patch.table().row(0)))));
   }
 
   ApplyReport arm(String label) {
@@ -87,7 +110,7 @@ final class ArmedObject {
   }
 
   private void placed(long where, boolean isGoneOnWith) {
-    if (isGoneOnWith && last != null && where == data) {
+    if (shared.isPresent() || (isGoneOnWith && last != null && where == data)) {
       return;
     }
     offset = counts();
@@ -96,7 +119,7 @@ final class ArmedObject {
     data = where;
     if (isGoneOnWith) {
       // What somebody else has counted there is not ours.
-      long[] others = Counters.read(process, patch.table(), where);
+      long[] others = Counters.read(process::read, patch.table(), where);
       for (int i = 0; i < others.length; i++) {
         offset[i] -= others[i];
       }
@@ -115,9 +138,12 @@ final class ArmedObject {
 
   /** What was counted until now. */
   long[] counts() {
+    if (shared.isPresent()) {
+      return Counters.read(shared.get(), patch.table(), shared.get().address());
+    }
     Patch counting = last;
     if (counting != null) {
-      long[] read = Counters.read(process, patch.table(), data);
+      long[] read = Counters.read(process::read, patch.table(), data);
       // Else another patch may have had the memory by then.
       if (process.keepsMemory(counting)) {
         for (int i = 0; i < read.length; i++) {

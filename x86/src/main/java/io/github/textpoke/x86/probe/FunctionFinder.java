@@ -27,6 +27,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Predicate;
 
 /** Finds functions of a process, and whether a jump can stand at their entries. */
 final class FunctionFinder {
@@ -60,7 +61,12 @@ final class FunctionFinder {
     }
   }
 
-  Found find(String glob) {
+  /**
+   * Finds functions.
+   *
+   * @param isMeant which of the symbols that match are looked at
+   */
+  Found find(String glob, Predicate<FoundSymbol> isMeant) {
     SiteResolver resolver = process.resolver();
     Standing standing = new Standing(process.standing());
     noteShadowStacks();
@@ -69,15 +75,14 @@ final class FunctionFinder {
     List<UnprobedFunction> unprobed = new ArrayList<>();
     Set<String> used = new HashSet<>();
     for (Map.Entry<Long, List<FoundSymbol>> same :
-        byFunction(resolver, glob, unprobed).entrySet()) {
+        byFunction(resolver, glob, isMeant, unprobed).entrySet()) {
       ImmutableList<String> names = names(same.getValue());
       try {
         CodeRegion code = code(resolver, same.getKey());
         ImageInMemory object = objectAt(resolver, objects, code.address());
         ProbedFunction function = function(names, code.address(), used);
-        targets
-            .computeIfAbsent(object, any -> new ArrayList<>())
-            .add(target(function, code, object, standing));
+        Target target = target(function, code, object, standing);
+        targets.computeIfAbsent(object, any -> new ArrayList<>()).add(target);
       } catch (PatchException refused) {
         unprobed.add(new UnprobedFunction(names.get(0), same.getKey(), refused.what()));
       } catch (NotProbedException reason) {
@@ -113,9 +118,12 @@ final class FunctionFinder {
 
   /** The symbols that match, by the absolute address of the function that is called. */
   private static Map<Long, List<FoundSymbol>> byFunction(
-      SiteResolver resolver, String glob, List<UnprobedFunction> unprobed) {
+      SiteResolver resolver,
+      String glob,
+      Predicate<FoundSymbol> isMeant,
+      List<UnprobedFunction> unprobed) {
     Map<Long, List<FoundSymbol>> functions = new LinkedHashMap<>();
-    for (FoundSymbol symbol : resolver.symbols(glob).toList()) {
+    for (FoundSymbol symbol : resolver.symbols(glob).filter(isMeant).toList()) {
       try {
         functions.computeIfAbsent(function(resolver, symbol), any -> new ArrayList<>()).add(symbol);
       } catch (PatchException refused) {

@@ -73,6 +73,11 @@ public final class Probe implements AutoCloseable {
     return !objects.isEmpty() && objects.stream().allMatch(ArmedObject::isArmed);
   }
 
+  /** Whether other patches of ours, which lead past it, stand over some of its jumps. */
+  synchronized boolean isCovered() {
+    return objects.stream().anyMatch(ArmedObject::isCovered);
+  }
+
   /** The patches that it stands as in the target while it is armed. */
   public synchronized ImmutableList<Patch> patches() {
     return objects.stream()

@@ -3,6 +3,7 @@ package io.github.textpoke.x86.probe;
 import com.google.common.collect.ImmutableList;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.apply.CodePatch;
+import io.github.textpoke.apply.SharedMemory;
 import io.github.textpoke.decode.CodeRegion;
 import io.github.textpoke.plan.PatchPlan;
 import io.github.textpoke.process.ImageInMemory;
@@ -25,6 +26,7 @@ final class ProbePatch implements CodePatch {
   private final CounterTable table;
   private final ThreadKey key;
   private final ProbePool pool;
+  private final Optional<SharedMemory> shared;
   private final Placed placed;
 
   /** Planning takes longer than arming: what was made for a place serves again there. */
@@ -42,12 +44,17 @@ final class ProbePatch implements CodePatch {
     void placed(long data, boolean isGoneOnWith);
   }
 
+  /**
+   * @param shared where the counters lie; empty: beside the code
+   */
   ProbePatch(
       ImageInMemory object,
       ImmutableList<Target> targets,
       ThreadKey key,
       ProbePool pool,
+      Optional<SharedMemory> shared,
       Placed placed) {
+    this.shared = shared;
     this.placed = placed;
     this.object = object;
     this.targets = targets;
@@ -82,7 +89,7 @@ final class ProbePatch implements CodePatch {
 
   @Override
   public int dataSize() {
-    return Math.toIntExact(table.size());
+    return shared.isPresent() ? 0 : Math.toIntExact(table.size());
   }
 
   @Override
@@ -100,13 +107,27 @@ final class ProbePatch implements CodePatch {
     placed.placed(data, isGoneOnWith);
   }
 
+  /** Whether another patch of ours, made since, stands over some of its jumps. */
+  boolean isCovered(Standing standing) {
+    Kept known = kept;
+    return known != null
+        && known.made.plan().pokes().stream()
+            .anyMatch(
+                poke ->
+                    standing
+                        .at(poke.address())
+                        .filter(newest -> !newest.equals(poke.replacement()))
+                        .isPresent());
+  }
+
   @Override
   public Made make(long code, long data) {
     Kept known = kept;
     if (known != null && known.code == code && known.data == data) {
       return known.made;
     }
-    ProbeWriter writer = new ProbeWriter(code, data, table, key);
+    long counters = shared.map(SharedMemory::address).orElse(data);
+    ProbeWriter writer = new ProbeWriter(code, counters, table, key, shared.isPresent());
     ImmutableList.Builder<PatchPlan> plans = ImmutableList.builder();
     ImmutableList.Builder<PatchPlan> bypasses = ImmutableList.builder();
     for (int i = 0; i < targets.size(); i++) {
@@ -122,7 +143,7 @@ final class ProbePatch implements CodePatch {
             planner.batch(plans.build()),
             planner.batch(bypasses.build()),
             writer.bytes(),
-            table.initial(data));
+            shared.isPresent() ? CodeBytes.EMPTY : table.initial(data));
     kept = new Kept(code, data, made);
     return made;
   }

@@ -53,6 +53,7 @@ final class ProbeWriter {
   private final long base;
   private final CounterTable table;
   private final ThreadKey key;
+  private final boolean isShared;
 
   private final Label find = new Label();
   private final Label start = new Label();
@@ -62,11 +63,14 @@ final class ProbeWriter {
   /**
    * @param base absolute address of the code
    * @param data absolute address of the counters
+   * @param isShared whether forked children count there too: threads of theirs may be taken for one
+   *     of the program's, since a child's thread has the address of that which has forked it
    */
-  ProbeWriter(long base, long data, CounterTable table, ThreadKey key) {
+  ProbeWriter(long base, long data, CounterTable table, ThreadKey key, boolean isShared) {
     this.base = base;
     this.table = table;
     this.key = key;
+    this.isShared = isShared;
     find();
     constant(start, data);
     constant(end, data + (long) table.threads() * CounterTable.ENTRY);
@@ -163,7 +167,11 @@ final class ProbeWriter {
     code.jump(Condition.NOT_EQUAL, slow);
     code.place(found);
     code.load(Register.RAX, Register.RCX, CounterTable.ROW, Long.BYTES);
-    code.increment(Register.RAX, function * Long.BYTES);
+    if (isShared) {
+      code.incrementForAll(Register.RAX, function * Long.BYTES);
+    } else {
+      code.increment(Register.RAX, function * Long.BYTES);
+    }
     code.place(done);
     code.load(Register.RCX, Register.RSP, SAVED_RCX, Long.BYTES);
     code.load(Register.RAX, Register.RSP, SAVED_RAX, Long.BYTES);

@@ -4,9 +4,14 @@ import com.google.common.collect.ImmutableList;
 import io.github.textpoke.PatchException;
 import io.github.textpoke.PatchException.NoSuchSymbolException;
 import io.github.textpoke.PatchException.PoolFullException;
+import io.github.textpoke.apply.SharedMemory;
 import io.github.textpoke.apply.TargetProcess;
+import io.github.textpoke.process.FoundSymbol;
 import io.github.textpoke.x86.plan.X86Planner;
 import java.util.List;
+import java.util.Optional;
+import java.util.function.Function;
+import java.util.function.Predicate;
 import java.util.stream.Collectors;
 
 /**
@@ -25,6 +30,11 @@ import java.util.stream.Collectors;
 public final class Probes {
   /** Probes of a few functions that a pool has room for besides its slots. */
   static final int SEVERAL = 16;
+
+  /** What memory is called that outlives the target. */
+  private static final String COUNTERS = "counters";
+
+  private static final long PAGE = 4096;
 
   private final TargetProcess process;
   private final ProbePool pool;
@@ -66,13 +76,48 @@ public final class Probes {
    * @throws PatchException of the type that names the cause
    */
   public Probe at(String glob, ProbeAction action) {
-    FunctionFinder.Found found = finder.find(glob);
+    FunctionFinder.Found found = finder.find(glob, symbol -> true);
     if (found.isEmpty()) {
-      throw new NoSuchSymbolException(
-          glob,
-          ImmutableList.of(),
-          "look at the symbols that there are: no function's name matches");
+      throw noSuchSymbol(glob);
     }
+    return probe(glob, action, found, object -> Optional.empty());
+  }
+
+  static NoSuchSymbolException noSuchSymbol(String glob) {
+    return new NoSuchSymbolException(
+        glob, ImmutableList.of(), "look at the symbols that there are: no function's name matches");
+  }
+
+  /**
+   * As {@link #at}, with counters that outlive the program, and that its forked children share.
+   *
+   * @param isMeant which of the symbols that match are meant
+   * @param files the memory that the counters lie in is added here: close it in the end
+   * @return empty where nothing that is meant matches
+   */
+  Optional<Probe> outliving(
+      String glob, ProbeAction action, Predicate<FoundSymbol> isMeant, List<SharedMemory> files) {
+    FunctionFinder.Found found = finder.find(glob, isMeant);
+    return found.isEmpty()
+        ? Optional.empty()
+        : Optional.of(probe(glob, action, found, object -> Optional.of(share(object, files))));
+  }
+
+  private SharedMemory share(FunctionFinder.InObject each, List<SharedMemory> files) {
+    long size = new CounterTable(each.targets().size(), pool.threads()).size();
+    SharedMemory memory =
+        process
+            .objectMemory()
+            .share(COUNTERS, each.object().start(), each.object().end(), size + PAGE - 1 & -PAGE);
+    files.add(memory);
+    return memory;
+  }
+
+  private Probe probe(
+      String glob,
+      ProbeAction action,
+      FunctionFinder.Found found,
+      Function<FunctionFinder.InObject, Optional<SharedMemory>> memory) {
     for (FunctionFinder.InObject each : found.objects()) {
       if (each.targets().size() > pool.slots()) {
         throw new PoolFullException(
@@ -84,7 +129,15 @@ public final class Probes {
     }
     List<ArmedObject> objects =
         found.objects().stream()
-            .map(each -> new ArmedObject(process, each.object(), each.targets(), each.key(), pool))
+            .map(
+                each ->
+                    new ArmedObject(
+                        process,
+                        each.object(),
+                        each.targets(),
+                        each.key(),
+                        pool,
+                        memory.apply(each)))
             .collect(Collectors.toList());
     objects.forEach(ArmedObject::reserve);
     return new Probe(

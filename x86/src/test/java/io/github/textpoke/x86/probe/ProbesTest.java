@@ -217,6 +217,20 @@ final class ProbesTest {
   }
 
   @Test
+  void aProbeOfWhichNoFunctionCanBeProbedStandsNowhere() {
+    try (Fixture program = probed("--threads", "1");
+        TargetProcess process = TargetProcess.attach(program.pid())) {
+      // It is shorter than a jump.
+      Probe probe = Probes.in(process).at("ld-linux-x86-64:_dl_debug_state", ProbeAction.count());
+      assertThat(probe.functions()).isEmpty();
+      assertThat(probe.unprobed()).hasSize(1);
+      assertThat(probe.arm()).isEmpty();
+      assertThat(probe.snapshot().total()).isZero();
+      assertThat(TargetProcess.status(program.pid()).patches()).isEmpty();
+    }
+  }
+
+  @Test
   void aSamplingPeriodIsAnEventOfTheFlightRecorderForEachFunctionThatWasCalled() throws Exception {
     try (Fixture program = probed();
         TargetProcess process = TargetProcess.attach(program.pid());

@@ -1,0 +1,202 @@
+package io.github.textpoke.x86.probe;
+
+import com.google.common.collect.ImmutableList;
+import com.google.common.collect.ListMultimap;
+import com.google.common.collect.MultimapBuilder;
+import io.github.textpoke.PatchException.NoSuchSymbolException;
+import io.github.textpoke.PatchException.UnsupportedPlanException;
+import io.github.textpoke.PatchException.WrongStateException;
+import io.github.textpoke.apply.Launch;
+import io.github.textpoke.apply.SharedMemory;
+import io.github.textpoke.apply.TargetProcess;
+import io.github.textpoke.elf.Symbol;
+import io.github.textpoke.process.FoundSymbol;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.function.Predicate;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Probes that are armed before a program begins, and whose counts can be read when it has ended:
+ *
+ * <pre>{@code
+ * try (EarlyProbes probes = EarlyProbes.at(ProbeAction.count(), "main", "libc:malloc");
+ *     Launched program = probes.in(TargetProcess.launch(List.of("server"))).start()) {
+ *   program.waitFor();
+ *   probes.snapshot().functions().forEach(System.out::println);
+ * }
+ * }</pre>
+ *
+ * <ol>
+ *   <li>Functions of the executable and of the loader are probed at the program's entry, so each
+ *       call is counted, the loader's own too; an IFUNC of the executable's is probed with the
+ *       libraries.
+ *   <li>Functions of the shared objects that the program is started with are probed when these are
+ *       loaded: each call that a constructor or anything behind it makes is counted. Not counted is
+ *       what runs before in them: IFUNC resolvers, {@code __libc_early_init}, and what these call.
+ *       Objects that the program opens itself have no probes.
+ *   <li>The counters lie in memory that this JVM shares with the program. So they are there when
+ *       the program has ended by itself, by a signal, or at once; and nothing traces the program.
+ *       Children that it forks count along until they execute another program, and so does the
+ *       program. A call is counted by a locked instruction, some nanoseconds more than an {@link
+ *       ProbeAction#count ordinary} probe takes: a child's thread is taken for the one that has
+ *       forked it.
+ *   <li>A probe stands over other patches of the same {@link Launch} that were given before: it
+ *       counts calls also where those have the function not run.
+ * </ol>
+ *
+ * <p>Afterwards they are patches as any others: any JVM lists and reverts them. Of one launch.
+ * Thread-safe.
+ */
+public final class EarlyProbes implements AutoCloseable {
+  private final ProbeAction action;
+  private final ImmutableList<String> globs;
+  private final ProbePool pool;
+
+  /** What is armed, by what was asked for, in the order of arming. */
+  private final ListMultimap<String, Probe> armed =
+      MultimapBuilder.linkedHashKeys().arrayListValues().build();
+
+  private final List<SharedMemory> memory = new ArrayList<>();
+  private final Set<Long> seen = new HashSet<>();
+  private @Nullable Probes probes;
+
+  private EarlyProbes(ProbeAction action, ImmutableList<String> globs, ProbePool pool) {
+    this.action = action;
+    this.globs = globs;
+    this.pool = pool;
+  }
+
+  /**
+   * Probes on all functions that match, with {@link ProbePool#DEFAULT}.
+   *
+   * @param action what they do at each call
+   * @param globs each {@code [object:]glob}, where {@code *} is any text and {@code ?} any
+   *     character
+   */
+  public static EarlyProbes at(ProbeAction action, String... globs) {
+    return at(action, ImmutableList.copyOf(globs), ProbePool.DEFAULT);
+  }
+
+  /**
+   * Probes on all functions that match.
+   *
+   * @param action what they do at each call
+   * @param globs each {@code [object:]glob}, where {@code *} is any text and {@code ?} any
+   *     character
+   * @param pool the room that those of one object get in the program
+   */
+  public static EarlyProbes at(ProbeAction action, List<String> globs, ProbePool pool) {
+    return new EarlyProbes(action, ImmutableList.copyOf(globs), pool);
+  }
+
+  /**
+   * The launch with these probes in it. Its start throws, beside what patching throws, {@link
+   * NoSuchSymbolException} where nothing matches, and {@link UnsupportedPlanException} where no
+   * function that matches can be probed.
+   */
+  public Launch in(Launch launch) {
+    return launch
+        .patchAtEntry(process -> armAtEntry(begin(process)))
+        .patch(process -> armWhenLoaded(begun()));
+  }
+
+  private synchronized Probes begin(TargetProcess process) {
+    if (probes != null) {
+      throw new WrongStateException("these probes are of a program that was started already");
+    }
+    Probes finding = Probes.in(process, pool);
+    probes = finding;
+    return finding;
+  }
+
+  private synchronized Probes begun() {
+    Probes finding = probes;
+    if (finding == null) {
+      throw new WrongStateException("the program's entry was passed without its probes");
+    }
+    return finding;
+  }
+
+  private synchronized void armAtEntry(Probes finding) {
+    for (String glob : globs) {
+      // Which implementation an IFUNC has is not chosen yet.
+      arm(finding, glob, symbol -> symbol.symbol().kind() != Symbol.Kind.IFUNC);
+    }
+  }
+
+  private synchronized void armWhenLoaded(Probes finding) {
+    for (Probe probe : armed.values()) {
+      if (probe.isCovered()) {
+        // Nobody runs meanwhile, and it counts on.
+        probe.disarm();
+        probe.arm();
+      }
+    }
+    Set<Long> before = Set.copyOf(seen);
+    for (String glob : globs) {
+      arm(finding, glob, symbol -> !before.contains(symbol.address()));
+      checkIsProbed(glob);
+    }
+  }
+
+  private void arm(Probes finding, String glob, Predicate<FoundSymbol> isMeant) {
+    Optional<Probe> found = finding.outliving(glob, action, isMeant, memory);
+    if (found.isPresent()) {
+      Probe probe = found.get();
+      armed.put(glob, probe);
+      probe.functions().forEach(function -> seen.add(function.address()));
+      probe.unprobed().forEach(function -> seen.add(function.address()));
+      probe.arm();
+    }
+  }
+
+  private void checkIsProbed(String glob) {
+    Collection<Probe> found = armed.get(glob);
+    if (found.isEmpty()) {
+      throw Probes.noSuchSymbol(glob);
+    }
+    if (found.stream().allMatch(probe -> probe.functions().isEmpty())) {
+      UnprobedFunction first = found.iterator().next().unprobed().get(0);
+      throw new UnsupportedPlanException(
+          first.name() + " can't be probed: " + first.reason(), "probe what calls it");
+    }
+  }
+
+  /** The functions that are probed, in the order in which they were armed. */
+  public synchronized ImmutableList<ProbedFunction> functions() {
+    return armed.values().stream()
+        .flatMap(probe -> probe.functions().stream())
+        .collect(ImmutableList.toImmutableList());
+  }
+
+  /** The functions that were asked for and can't be probed, with the reasons. */
+  public synchronized ImmutableList<UnprobedFunction> unprobed() {
+    return armed.values().stream()
+        .flatMap(probe -> probe.unprobed().stream())
+        .collect(ImmutableList.toImmutableList());
+  }
+
+  /**
+   * What was counted until now, in the program and in children that it has forked; the program need
+   * not be there any more. When it and those have ended, it is exact.
+   */
+  public synchronized ProbeSnapshot snapshot() {
+    long nanos = System.nanoTime();
+    return new ProbeSnapshot(
+        nanos,
+        armed.values().stream()
+            .flatMap(probe -> probe.snapshot().functions().stream())
+            .collect(ImmutableList.toImmutableList()));
+  }
+
+  /** Lets go of the counters; the probes stay in the program. Idempotent. */
+  @Override
+  public synchronized void close() {
+    memory.forEach(SharedMemory::close);
+  }
+}
