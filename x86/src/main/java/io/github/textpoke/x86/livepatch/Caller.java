@@ -2,6 +2,7 @@ package io.github.textpoke.x86.livepatch;
 
 import io.github.textpoke.PatchException.LivePatchFailedException;
 import io.github.textpoke.PatchException.Outcome;
+import io.github.textpoke.PatchException.UnsupportedTargetException;
 import io.github.textpoke.apply.CallOutcome;
 import io.github.textpoke.apply.CallOutcome.Crashed;
 import io.github.textpoke.apply.CallOutcome.Ended;
@@ -27,6 +28,7 @@ final class Caller {
    * @param what it is, for the message
    * @return what it has returned
    * @throws LivePatchFailedException if it does not return
+   * @throws UnsupportedTargetException if nothing can be called in the process
    */
   long call(long function, String what) {
     return call(function, 0, what);
@@ -34,7 +36,13 @@ final class Caller {
 
   /** As above, with one argument. */
   long call(long function, long argument, String what) {
-    CallOutcome outcome = process.call(function, argument, 0, time);
+    CallOutcome outcome;
+    try {
+      outcome = process.call(function, argument, 0, time);
+    } catch (UnsupportedTargetException notHere) {
+      throw new UnsupportedTargetException(
+          what + " would have to be called: " + notHere.what(), notHere.remedy());
+    }
     if (outcome instanceof Returned returned) {
       return returned.value();
     }

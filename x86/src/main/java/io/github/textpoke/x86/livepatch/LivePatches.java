@@ -223,7 +223,7 @@ public final class LivePatches {
             .anyMatch(symbol -> symbol.name().equals(name));
   }
 
-  private static byte[] read(Path file) {
+  static byte[] read(Path file) {
     try {
       return Files.readAllBytes(file);
     } catch (IOException unreadable) {
