@@ -8,25 +8,35 @@ import io.github.textpoke.PatchException.NoSuchSymbolException;
 import io.github.textpoke.PatchException.PlanRefusedException;
 import io.github.textpoke.apply.Launch;
 import io.github.textpoke.apply.Launched;
+import io.github.textpoke.apply.ProgramEnd;
 import io.github.textpoke.apply.TargetProcess;
 import io.github.textpoke.process.Mapping;
 import io.github.textpoke.process.MemoryMap;
 import io.github.textpoke.process.SiteName;
 import io.github.textpoke.x86.detour.Detours;
 import io.github.textpoke.x86.detour.ReturnOverride;
+import io.github.textpoke.x86.livepatch.EarlyReplacements;
 import io.github.textpoke.x86.plan.X86Planner;
+import io.github.textpoke.x86.probe.EarlyProbes;
+import io.github.textpoke.x86.probe.ProbeAction;
+import io.github.textpoke.x86.probe.ProbePool;
 import java.io.IOException;
+import java.io.PrintWriter;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 import picocli.CommandLine.TypeConversionException;
@@ -61,6 +71,28 @@ final class LaunchCommand implements Callable<Integer> {
               + " other, then it runs again.")
   private List<Returning> returns = ImmutableList.of();
 
+  @Option(
+      names = "--replace",
+      paramLabel = "SITE=FILE:SYMBOL",
+      converter = ReplacingConverter.class,
+      description =
+          "The function SYMBOL of a shared object runs instead, from the first call on. The object"
+              + " is a live patch then.")
+  private List<Replacing> replacements = ImmutableList.of();
+
+  @Option(
+      names = "--probe",
+      paramLabel = "SITE",
+      description =
+          "Count calls from the first one on, of all functions that match [object:]glob; how many"
+              + " there were is printed to standard error when the program has ended. Those of"
+              + " forked children count too.")
+  private List<String> probes = ImmutableList.of();
+
+  @Option(names = "--output", paramLabel = "FILE", description = "Print the counts to a file.")
+  private @Nullable Path output;
+
+  @Mixin private Arguments.Format format = new Arguments.Format();
   @Mixin private Arguments.Decoders decoders = new Arguments.Decoders();
 
   @Parameters(
@@ -94,8 +126,55 @@ final class LaunchCommand implements Callable<Integer> {
     }
   }
 
+  /** One {@code --replace}. */
+  record Replacing(SiteName site, Path file, String symbol) {}
+
+  /** {@code SITE=FILE:SYMBOL}. */
+  static final class ReplacingConverter implements ITypeConverter<Replacing> {
+    @Override
+    public Replacing convert(String text) {
+      int file = text.indexOf('=') + 1;
+      int symbol = text.lastIndexOf(':') + 1;
+      if (file < 2 || symbol <= file + 1 || symbol == text.length()) {
+        throw new TypeConversionException("'" + text + "' is not of the form SITE=FILE:SYMBOL");
+      }
+      return new Replacing(
+          new Arguments.Site().convert(text.substring(0, file - 1)),
+          Path.of(text.substring(file, symbol - 1)),
+          text.substring(symbol));
+    }
+  }
+
   @Override
   public Integer call() throws InterruptedException {
+    if (probes.isEmpty() && (format.json || output != null)) {
+      throw new ParameterException(spec.commandLine(), "without --probe there is nothing to print");
+    }
+    try (PrintWriter out = out();
+        EarlyProbes counting = EarlyProbes.at(ProbeAction.count(), probes, ProbePool.DEFAULT)) {
+      ProgramEnd end = run(counting);
+      if (!probes.isEmpty()) {
+        Output.print(new ProbedProgram(command, end, counting), format.json, out);
+      }
+      return end.shellCode();
+    } catch (RuntimeException failed) {
+      spec.commandLine().getErr().println(Output.line(failed));
+      return NOT_STARTED;
+    }
+  }
+
+  private ProgramEnd run(EarlyProbes counting) throws InterruptedException {
+    try (SignalsPassedOn signals = SignalsPassedOn.watch();
+        Launched program = launch(counting).start()) {
+      signals.to(program);
+      // It is on its own now, and may run for long.
+      program.close();
+      return program.waitFor();
+    }
+  }
+
+  /** Probes come last: they count also the calls in which something else runs. */
+  private Launch launch(EarlyProbes counting) {
     X86Planner planner = Look.planner(decoders);
     List<Returning> left = new ArrayList<>(returns);
     Launch launch = TargetProcess.launch(command).keepDescriptors(descriptors());
@@ -105,15 +184,35 @@ final class LaunchCommand implements Callable<Integer> {
               .patchAtEntry(process -> left.removeIf(each -> isDoneAtEntry(process, planner, each)))
               .patch(process -> left.forEach(each -> apply(process, planner, each)));
     }
-    try (SignalsPassedOn signals = SignalsPassedOn.watch();
-        Launched program = launch.start()) {
-      signals.to(program);
-      // It is on its own now, and may run for long.
-      program.close();
-      return program.waitFor().shellCode();
-    } catch (RuntimeException failed) {
-      spec.commandLine().getErr().println(Output.line(failed));
-      return NOT_STARTED;
+    Map<Path, EarlyReplacements> objects = new LinkedHashMap<>();
+    for (Replacing each : replacements) {
+      objects.merge(
+          each.file,
+          EarlyReplacements.by(each.file).replace(each.site.toString(), each.symbol),
+          (others, one) -> others.replace(each.site.toString(), each.symbol));
+    }
+    for (EarlyReplacements object : objects.values()) {
+      launch = object.in(launch);
+    }
+    return probes.isEmpty() ? launch : counting.in(launch);
+  }
+
+  /** Opened before the program runs: what can't be written is said then. */
+  private PrintWriter out() {
+    Path file = output;
+    if (file == null) {
+      // Of the caller, who closes it.
+      return new PrintWriter(spec.commandLine().getErr()) {
+        @Override
+        public void close() {
+          flush();
+        }
+      };
+    }
+    try {
+      return new PrintWriter(Files.newBufferedWriter(file));
+    } catch (IOException unwritable) {
+      throw new UncheckedIOException(unwritable);
     }
   }
 

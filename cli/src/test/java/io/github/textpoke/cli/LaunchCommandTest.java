@@ -3,6 +3,8 @@ package io.github.textpoke.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.google.common.collect.ImmutableList;
+import com.google.gson.JsonObject;
+import com.google.gson.JsonParser;
 import io.github.textpoke.fixtures.Fixture;
 import io.github.textpoke.fixtures.RequiresPtrace;
 import java.io.IOException;
@@ -136,6 +138,58 @@ final class LaunchCommandTest {
     assertThat(start("USR2", launch(options, program)).waitFor()).isEqualTo(42);
     assertThat(text("output")).isEqualTo("main\n");
     assertThat(text("error")).isEmpty();
+  }
+
+  @Test
+  void whatIsCountedFromTheFirstCallOnIsPrintedWhenTheProgramHasEnded() throws Exception {
+    List<String> program = List.of(Fixture.program("counted").toString(), "kill", "10");
+    List<String> options = List.of("--probe", "counted:in_*", "--probe", "libcounted:in_library");
+
+    assertThat(start("USR2", launch(options, program)).waitFor()).isEqualTo(128 + 10);
+    assertThat(text("output")).isEqualTo("in_executable 111\nin_library 1007\n");
+    assertThat(text("error").lines())
+        .containsExactly(
+            "calls  function",
+            "1,007  libcounted.so:in_library",
+            "111    counted:in_executable",
+            "2 of 2 functions were called");
+    String counts = folder.resolve("counts").toString();
+    options = List.of("--probe", "main", "--probe", "libc:malloc", "--json", "--output", counts);
+    program = List.of(program.get(0), "exit", "7");
+    assertThat(start("USR2", launch(options, program)).waitFor()).isEqualTo(7);
+    assertThat(text("error")).isEmpty();
+    JsonObject printed = JsonParser.parseString(text("counts")).getAsJsonObject();
+    assertThat(printed.get("exitCode").getAsInt()).isEqualTo(7);
+    JsonObject functions = printed.getAsJsonObject("functions");
+    assertThat(functions.keySet()).containsExactly("counted:main", "libc.so.6:malloc");
+    assertThat(functions.getAsJsonObject("counted:main").get("count").getAsLong()).isEqualTo(1);
+    // The library's constructor calls it.
+    assertThat(functions.getAsJsonObject("libc.so.6:malloc").get("count").getAsLong())
+        .isGreaterThanOrEqualTo(7);
+  }
+
+  @Test
+  void functionsAreReplacedBeforeTheirFirstCall() throws Exception {
+    List<String> program = List.of(Fixture.program("early").toString());
+    String object = Fixture.program("early_new.so").toString();
+    List<String> options =
+        List.of(
+            "--replace", "early:early_in_preinit=" + object + ":new_in_preinit",
+            "--replace", "early_in_constructor=" + object + ":new_in_constructor",
+            "--replace", "libearly.so:early_in_library=" + object + ":new_in_library",
+            "--probe", "early_in_preinit",
+            "--probe", "early_in_constructor",
+            "--probe", "early_in_library",
+            "--return", "early_result=0x2a");
+
+    assertThat(start("USR2", launch(options, program)).waitFor()).isEqualTo(42);
+    assertThat(text("output")).isEqualTo("main\n");
+    assertThat(text("error").lines())
+        .contains(
+            "1      early:early_in_preinit",
+            "1      early:early_in_constructor",
+            "1      libearly.so:early_in_library",
+            "3 of 3 functions were called");
   }
 
   @Test

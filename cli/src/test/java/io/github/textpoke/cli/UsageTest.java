@@ -45,6 +45,14 @@ class UsageTest {
         "textpoke revert 1 2 3",
         "textpoke revert 1 2 --all",
         "textpoke recover",
+        "textpoke launch",
+        "textpoke launch --json true",
+        "textpoke launch --output counts true",
+        "textpoke launch --replace main true",
+        "textpoke launch --replace main=new.so true",
+        "textpoke launch --replace =new.so:f true",
+        "textpoke launch --replace main=:f true",
+        "textpoke launch --replace main=new.so: true",
       })
   void badUsageEndsWith2AndOneLine(String line) {
     Run run = Run.ofLine(line).assertFailed(2);

@@ -13,8 +13,10 @@ import io.github.textpoke.elf.Symbol;
 import io.github.textpoke.process.FoundSymbol;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Predicate;
@@ -62,7 +64,13 @@ public final class EarlyProbes implements AutoCloseable {
       MultimapBuilder.linkedHashKeys().arrayListValues().build();
 
   private final List<SharedMemory> memory = new ArrayList<>();
-  private final Set<Long> seen = new HashSet<>();
+
+  /** Absolute addresses of the symbols that were looked at, and for what: each is of one probe. */
+  private final Map<Long, String> seen = new HashMap<>();
+
+  /** Which of what was asked for matches symbols of others. */
+  private final Set<String> again = new HashSet<>();
+
   private @Nullable Probes probes;
 
   private EarlyProbes(ProbeAction action, ImmutableList<String> globs, ProbePool pool) {
@@ -137,26 +145,42 @@ public final class EarlyProbes implements AutoCloseable {
         probe.arm();
       }
     }
-    Set<Long> before = Set.copyOf(seen);
     for (String glob : globs) {
-      arm(finding, glob, symbol -> !before.contains(symbol.address()));
+      arm(finding, glob, symbol -> true);
       checkIsProbed(glob);
     }
   }
 
   private void arm(Probes finding, String glob, Predicate<FoundSymbol> isMeant) {
-    Optional<Probe> found = finding.outliving(glob, action, isMeant, memory);
+    Map<Long, String> now = new HashMap<>();
+    Optional<Probe> found =
+        finding.outliving(
+            glob,
+            action,
+            symbol -> {
+              if (!isMeant.test(symbol)) {
+                return false;
+              }
+              String other = seen.get(symbol.address());
+              if (other != null && !other.equals(glob)) {
+                again.add(glob);
+              }
+              now.put(symbol.address(), glob);
+              return other == null;
+            },
+            memory);
+    now.forEach(seen::putIfAbsent);
     if (found.isPresent()) {
-      Probe probe = found.get();
-      armed.put(glob, probe);
-      probe.functions().forEach(function -> seen.add(function.address()));
-      probe.unprobed().forEach(function -> seen.add(function.address()));
-      probe.arm();
+      armed.put(glob, found.get());
+      found.get().arm();
     }
   }
 
   private void checkIsProbed(String glob) {
     Collection<Probe> found = armed.get(glob);
+    if (again.contains(glob)) {
+      return;
+    }
     if (found.isEmpty()) {
       throw Probes.noSuchSymbol(glob);
     }
@@ -167,7 +191,7 @@ public final class EarlyProbes implements AutoCloseable {
     }
   }
 
-  /** The functions that are probed, in the order in which they were armed. */
+  /** The functions that are probed, each once, in the order of what was asked for. */
   public synchronized ImmutableList<ProbedFunction> functions() {
     return armed.values().stream()
         .flatMap(probe -> probe.functions().stream())

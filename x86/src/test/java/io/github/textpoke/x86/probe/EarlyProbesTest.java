@@ -26,6 +26,7 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import org.assertj.core.groups.Tuple;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -252,6 +253,20 @@ final class EarlyProbesTest {
           .hasMessageContaining("_dl_debug_state can't be probed");
     }
     assertThat(folder.resolve("output")).isEmptyFile();
+  }
+
+  @Test
+  void aFunctionThatIsAskedForTwiceIsProbedOnce() throws Exception {
+    try (EarlyProbes probes =
+        EarlyProbes.at(
+            ProbeAction.count(), "counted:main", "main", "libcounted:in_*", "in_library")) {
+      assertThat(run(probes.in(launch("counted", "exit", "0")))).isEqualTo(new ProgramEnd(0, 0));
+
+      assertThat(probes.snapshot().functions())
+          .extracting(each -> each.function().name(), Counted::count)
+          .containsExactly(
+              Tuple.tuple("counted:main", 1L), Tuple.tuple("libcounted.so:in_library", 1007L));
+    }
   }
 
   @Test

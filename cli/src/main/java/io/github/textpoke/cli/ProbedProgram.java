@@ -1,0 +1,62 @@
+package io.github.textpoke.cli;
+
+import com.google.gson.stream.JsonWriter;
+import io.github.textpoke.apply.ProgramEnd;
+import io.github.textpoke.x86.probe.EarlyProbes;
+import io.github.textpoke.x86.probe.ProbeSnapshot.Counted;
+import io.github.textpoke.x86.probe.UnprobedFunction;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.util.Comparator;
+import java.util.List;
+
+/** What was counted in a program, from its first instruction to its end. */
+record ProbedProgram(List<String> command, ProgramEnd end, EarlyProbes probes) implements Result {
+  @Override
+  public void text(PrintWriter out) {
+    List<Counted> called =
+        probes.snapshot().functions().stream()
+            .filter(each -> each.count() > 0)
+            .sorted(Comparator.comparingLong(each -> -each.count()))
+            .toList();
+    if (!called.isEmpty()) {
+      TextTable table = new TextTable("calls", "function");
+      called.forEach(each -> table.row("%,d".formatted(each.count()), each.function().name()));
+      table.print(out);
+    }
+    out.printf(
+        "%s of %s called%n",
+        called.size(), Output.count(probes.functions().size(), "function was", "functions were"));
+    probes
+        .unprobed()
+        .forEach(each -> out.printf("not probed: %s: %s%n", each.name(), each.reason()));
+  }
+
+  @Override
+  public void json(JsonWriter json) throws IOException {
+    json.name("command").beginArray();
+    for (String word : command) {
+      json.value(word);
+    }
+    json.endArray();
+    json.name("exitCode").value(end.shellCode());
+    json.name("signal").value(end.signal());
+    json.name("functions").beginObject();
+    for (Counted each : probes.snapshot().functions()) {
+      json.name(each.function().name()).beginObject();
+      json.name("address").value(Output.hex(each.function().address()));
+      json.name("count").value(each.count());
+      json.endObject();
+    }
+    json.endObject();
+    json.name("unprobed").beginArray();
+    for (UnprobedFunction each : probes.unprobed()) {
+      json.beginObject();
+      json.name("name").value(each.name());
+      json.name("address").value(Output.hex(each.address()));
+      json.name("reason").value(each.reason());
+      json.endObject();
+    }
+    json.endArray();
+  }
+}
