@@ -1,6 +1,7 @@
 package io.github.textpoke.x86.link;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assumptions.assumeThat;
 
 import io.github.textpoke.elf.Segment;
 import io.github.textpoke.process.MemoryMap;
@@ -139,6 +140,23 @@ final class LoaderDifferentialTest {
   void linksAnObjectInCppAsTheLoaderDoes(String flags) throws Exception {
     // The loader brings the C++ library with it.
     check(object("g++", "object.cc", CPP, flags));
+  }
+
+  /** Where clang is installed; bin/test does not bring it. */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "-O2 -fPIC",
+        "-O0 -fPIC -fno-plt",
+        "-O2 -fPIC -fuse-ld=lld",
+        "-O2 -fPIC -fno-plt -fuse-ld=lld -Wl,-z,now,-z,relro",
+        "-Os -fPIC -fvisibility=hidden -fcf-protection=full -fuse-ld=lld -Wl,--hash-style=gnu"
+      })
+  void linksWhatClangMakesAsTheLoaderDoes(String flags) throws Exception {
+    assumeThat(Path.of("/usr/bin/clang")).exists();
+    assumeThat(Path.of("/usr/bin/ld.lld")).exists();
+    check(object("clang", "object.c", C, flags));
+    check(object("clang++", "object.cc", CPP, flags));
   }
 
   /** An executable for a fixed address holds copies of data of its libraries. */
