@@ -1,7 +1,9 @@
 package io.github.textpoke.elf;
 
 import com.google.common.collect.ImmutableList;
+import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException.BadObjectException;
+import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
@@ -9,7 +11,7 @@ import java.util.Optional;
 
 /**
  * The call frame information of an object: for each address in its code, how the caller of that
- * code is found. Link-time addresses. Immutable and thread-safe.
+ * code is found. Link-time addresses, unless it was read from memory. Immutable and thread-safe.
  *
  * <p>It goes by {@code .eh_frame} itself and not by the table for binary search in {@code
  * .eh_frame_hdr}: that is one more thing that can be wrong, and may be missing.
@@ -48,9 +50,36 @@ public final class CallFrames {
     if (bytes.isEmpty()) {
       return NONE;
     }
+    return of(image::isExecutable, section.get().address(), bytes.get());
+  }
+
+  /**
+   * Reads the entries of an {@code .eh_frame} that stands in memory, up to its end, an entry of
+   * length 0. All addresses are absolute then.
+   *
+   * @param object its name, for messages
+   * @param address absolute, of the first entry
+   * @param memory the bytes from there on; more may follow the table
+   * @param code where the object's code is, absolute
+   * @throws BadObjectException as {@link #of(ElfImage)}, or if the end is not among the bytes
+   */
+  public static CallFrames inMemory(
+      String object, long address, CodeBytes memory, List<FunctionRange> code) {
+    ElfBytes bytes = new ElfBytes(object, ByteBuffer.wrap(memory.toByteArray()));
+    long end = 0;
+    for (long length = bytes.u32(0); length != 0; length = bytes.u32(end)) {
+      end += Integer.BYTES + length;
+    }
+    return of(
+        (start, length) ->
+            code.stream().anyMatch(range -> range.contains(start) && length <= range.end() - start),
+        address,
+        bytes.part(0, end, ".eh_frame"));
+  }
+
+  private static CallFrames of(EhReader.Code code, long address, ElfBytes bytes) {
     List<Entry> found = new ArrayList<>();
-    long address = section.get().address();
-    new EhReader(image, address, bytes.get())
+    new EhReader(code, address, bytes)
         .visit(
             (range, cie, cursor, end) -> {
               if (cie.isAugmented()) {
@@ -59,8 +88,7 @@ public final class CallFrames {
               found.add(new Entry(range, cie, cursor.offset(), end));
             });
     found.sort(Comparator.comparing(entry -> entry.range().start(), Long::compareUnsigned));
-    return new CallFrames(
-        ImmutableList.copyOf(found), Optional.of(new Source(bytes.get(), address)));
+    return new CallFrames(ImmutableList.copyOf(found), Optional.of(new Source(bytes, address)));
   }
 
   /** The ranges of all entries, sorted by start. */

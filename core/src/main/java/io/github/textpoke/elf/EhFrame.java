@@ -34,7 +34,7 @@ public final class EhFrame {
     return new EhFrame(
         bytes.isEmpty()
             ? ImmutableList.of()
-            : new EhReader(image, section.get().address(), bytes.get()).ranges());
+            : new EhReader(image::isExecutable, section.get().address(), bytes.get()).ranges());
   }
 
   /** All ranges, sorted by start. Ranges outside of executable segments are left out. */

@@ -18,7 +18,16 @@ final class EhReader {
     void entry(FunctionRange range, EhCursor.Cie cie, EhCursor cursor, long end);
   }
 
-  private final ElfImage image;
+  /** Tells of executable bytes. */
+  interface Code {
+    /**
+     * @param start address of the first byte
+     * @param length at least 1
+     */
+    boolean isExecutable(long start, long length);
+  }
+
+  private final Code code;
   private final long address;
   private final ElfBytes bytes;
 
@@ -26,11 +35,11 @@ final class EhReader {
   private final Map<Long, EhCursor.Cie> cies = new HashMap<>();
 
   /**
-   * @param address link-time address of the section
+   * @param address of the section; all addresses are as this one, link-time or absolute
    * @param bytes the section
    */
-  EhReader(ElfImage image, long address, ElfBytes bytes) {
-    this.image = image;
+  EhReader(Code code, long address, ElfBytes bytes) {
+    this.code = code;
     this.address = address;
     this.bytes = bytes;
   }
@@ -88,7 +97,7 @@ final class EhReader {
       throw bytes.bad("an entry of .eh_frame at offset " + fde + " is cut off");
     }
     // What the linker dropped stays as an entry for address 0.
-    if (size > 0 && image.isExecutable(start, size)) {
+    if (size > 0 && code.isExecutable(start, size)) {
       visitor.entry(new FunctionRange(start, start + size), cie, cursor, end);
     }
   }

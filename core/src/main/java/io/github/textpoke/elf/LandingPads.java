@@ -39,7 +39,7 @@ public final class LandingPads {
       return new LandingPads(ImmutableLongArray.of());
     }
     PadReader reader = new PadReader(image);
-    new EhReader(image, section.get().address(), bytes.get()).visit(reader);
+    new EhReader(image::isExecutable, section.get().address(), bytes.get()).visit(reader);
     long[] sorted = LongStream.of(reader.pads().toArray()).sorted().distinct().toArray();
     return new LandingPads(ImmutableLongArray.copyOf(sorted));
   }

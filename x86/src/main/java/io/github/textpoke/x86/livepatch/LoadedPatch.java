@@ -442,7 +442,7 @@ public final class LoadedPatch {
             left.get(),
             new GatePlanner(patches, this).standing(),
             Transition.hold());
-    new Transition(process, patches.options().patience(), listener).run(what, description.name());
+    new Transition(patches, listener).run(what, description.name());
   }
 
   private Optional<String> unloadAlone() {

@@ -40,12 +40,14 @@ final class Transition {
   private static final int MOST_FRAMES = 30;
 
   private final TargetProcess process;
+  private final PatchCode code;
   private final Duration patience;
   private final TransitionListener listener;
 
-  Transition(TargetProcess process, Duration patience, TransitionListener listener) {
-    this.process = process;
-    this.patience = patience;
+  Transition(LivePatches patches, TransitionListener listener) {
+    this.process = patches.process();
+    this.code = PatchCode.of(patches);
+    this.patience = patches.options().patience();
     this.listener = listener;
   }
 
@@ -59,7 +61,7 @@ final class Transition {
     long deadline = System.nanoTime() + patience.toNanos();
     long pause = FIRST_PAUSE_NANOS;
     long hold = FIRST_HOLD_NANOS;
-    ThreadStacks stacks = process.stacks(ownCode(what), address -> Optional.empty());
+    ThreadStacks stacks = process.stacks(ownCode(what), code);
     for (int tries = 1; ; tries++) {
       SwitchReport report = process.change(what.holding(Duration.ofNanos(hold)), stacks);
       if (report.isDone()) {
@@ -69,7 +71,7 @@ final class Transition {
       if (System.nanoTime() - deadline > 0) {
         throw new CodeInUseException(
             "code that '" + name + "' leaves",
-            describeWithStacks(report, stacks),
+            describeWithStacks(report),
             patience,
             Outcome.ROLLED_BACK);
       }
@@ -108,41 +110,46 @@ final class Transition {
   }
 
   /** As {@link #describe(SwitchReport)}, with the functions that each thread is in. */
-  private ImmutableList<String> describeWithStacks(SwitchReport report, ThreadStacks stacks) {
+  private ImmutableList<String> describeWithStacks(SwitchReport report) {
     SiteResolver resolver = process.resolver();
     return report.blockers().stream()
         .map(
             blocker ->
                 describe(resolver, blocker)
-                    + blocker.trace().map(trace -> describe(trace, stacks)).orElse(""))
+                    + blocker.trace().map(trace -> describe(resolver, trace)).orElse(""))
         .distinct()
         .collect(ImmutableList.toImmutableList());
   }
 
   /** The innermost function first. */
-  private static String describe(StackTrace trace, ThreadStacks stacks) {
+  private String describe(SiteResolver resolver, StackTrace trace) {
     String frames =
         trace.frames().stream()
             .limit(MOST_FRAMES)
-            .map(stacks::describe)
+            .map(frame -> name(resolver, frame.codeAddress()))
             .collect(Collectors.joining(", called by ", " [", ""));
     return frames
         + (trace.isComplete() && trace.frames().size() <= MOST_FRAMES ? "]" : ", and so on]");
   }
 
-  private static String describe(SiteResolver resolver, Blocker blocker) {
-    String code;
-    try {
-      code = resolver.describe(blocker.code()).orElse("0x" + Long.toHexString(blocker.code()));
-    } catch (PatchException unnamed) {
-      code = "0x" + Long.toHexString(blocker.code());
-    }
+  private String describe(SiteResolver resolver, Blocker blocker) {
     return "thread %d (%s), %s, %s %s"
         .formatted(
             blocker.thread(),
             blocker.name(),
             blocker.state(),
             blocker.returns() ? "which returns to" : "in",
-            code + (blocker.doubt().isEmpty() ? "" : " (or seems to: " + blocker.doubt() + ")"));
+            name(resolver, blocker.code())
+                + (blocker.doubt().isEmpty() ? "" : " (or seems to: " + blocker.doubt() + ")"));
+  }
+
+  private String name(SiteResolver resolver, long address) {
+    try {
+      return code.describe(address)
+          .or(() -> resolver.describe(address))
+          .orElse("0x" + Long.toHexString(address));
+    } catch (PatchException unnamed) {
+      return "0x" + Long.toHexString(address);
+    }
   }
 }

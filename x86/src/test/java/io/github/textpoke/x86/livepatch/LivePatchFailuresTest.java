@@ -157,7 +157,7 @@ class LivePatchFailuresTest {
         .satisfies(
             inUse ->
                 assertThat(inUse.blockers())
-                    .hasSize(4)
+                    .isNotEmpty()
                     .allSatisfy(
                         blocker ->
                             assertThat(blocker)
@@ -188,7 +188,8 @@ class LivePatchFailuresTest {
                     .singleElement(STRING)
                     .matches("thread [0-9]+ \\(service\\), blocked in .*, which returns to .*")
                     .containsSubsequence(
-                        " [", "new_hold", ", called by ", "service:compute", "hold_thread", "]"));
+                        " [", "live patch 1:new_hold+0x", ", called by ", "service:compute+0x")
+                    .containsPattern("service:hold_thread.*[^n]\\]$"));
     assertThat(patch.state()).isEqualTo(PatchState.ENABLED);
     assertAnswers(1);
     assertThatExceptionOfType(WrongStateException.class).isThrownBy(patch::unload);
