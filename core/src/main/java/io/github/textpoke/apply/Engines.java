@@ -7,6 +7,7 @@ import io.github.textpoke.PatchException.UnsupportedTargetException;
 import io.github.textpoke.apply.AttachOptions.EngineChoice;
 import io.github.textpoke.apply.internal.PokerProgram;
 import io.github.textpoke.ledger.Extent;
+import io.github.textpoke.process.GlibcThreads;
 import io.github.textpoke.process.MemoryMap;
 import io.github.textpoke.process.MemoryReader;
 import java.time.Duration;
@@ -39,6 +40,7 @@ final class Engines implements ObjectEngine {
   private final AttachOptions options;
   private final TargetLock lock;
   private final StepwiseStay stepwise;
+  private final GlibcThreads threads;
   private final @Nullable PokerEngine poker;
 
   /** Why it is not the poker; null: it is. */
@@ -63,6 +65,7 @@ final class Engines implements ObjectEngine {
     this.pid = pid;
     this.options = options;
     this.lock = new TargetLock(pid);
+    this.threads = new GlibcThreads(pid);
     this.stepwise =
         new StepwiseStay(
             () -> {
@@ -214,7 +217,7 @@ final class Engines implements ObjectEngine {
       throw new UnsupportedTargetException(
           "no code for this instruction set is on the class path", "add textpoke-x86 to it");
     }
-    FunctionCall call = new FunctionCall(pid, reader, program.caller());
+    FunctionCall call = new FunctionCall(pid, reader, program.caller(), threads);
     return withStepwise(stay -> call.run(stay, function, first, second, timeout));
   }
 

@@ -12,6 +12,7 @@ import io.github.textpoke.apply.CallOutcome.Returned;
 import io.github.textpoke.apply.ObjectSegment.Access;
 import io.github.textpoke.apply.internal.CallLayout;
 import io.github.textpoke.process.GlibcThread;
+import io.github.textpoke.process.GlibcThreads;
 import io.github.textpoke.process.Mapping;
 import io.github.textpoke.process.MemoryMap;
 import io.github.textpoke.process.MemoryReader;
@@ -51,20 +52,23 @@ final class FunctionCall {
   private final int pid;
   private final MemoryReader reader;
   private final CodeBytes code;
+  private final GlibcThreads threads;
 
   /**
    * @param code of {@link io.github.textpoke.apply.internal.PokerProgram#caller}
+   * @param threads of the target
    */
-  FunctionCall(int pid, MemoryReader reader, CodeBytes code) {
+  FunctionCall(int pid, MemoryReader reader, CodeBytes code, GlibcThreads threads) {
     this.pid = pid;
     this.reader = reader;
     this.code = code;
+    this.threads = threads;
   }
 
   CallOutcome run(StepwiseStay engine, long function, long first, long second, Duration timeout) {
     MemoryMap map = MemoryMap.read(pid);
     check(map, function);
-    GlibcThread thread = GlibcThread.read(pid, map, reader);
+    GlibcThread thread = threads.read(map, reader);
     CodeBytes memory = memory(thread, function, first, second);
     long rested = rested(map, thread);
     long base = rested;

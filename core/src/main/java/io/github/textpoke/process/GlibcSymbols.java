@@ -1,9 +1,7 @@
 package io.github.textpoke.process;
 
-import com.google.common.collect.ImmutableList;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException.UnsupportedTargetException;
-import io.github.textpoke.elf.Symbol;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Optional;
@@ -25,27 +23,21 @@ final class GlibcSymbols {
   private static final int LONGEST = 1 << 20;
 
   private final int pid;
+  private final GlibcNames names;
   private final MemoryReader memory;
-  private final LoadedObject libc;
-  private final LoadedObject loader;
 
-  GlibcSymbols(int pid, LoadedObjects objects, MemoryReader memory) {
+  GlibcSymbols(int pid, GlibcNames names, MemoryReader memory) {
     this.pid = pid;
+    this.names = names;
     this.memory = memory;
-    this.libc = only(objects, LIBC);
-    this.loader = only(objects, LOADER);
-  }
-
-  private LoadedObject only(LoadedObjects objects, String name) {
-    ImmutableList<LoadedObject> found = objects.read(objects.mappingsOf(name));
-    if (found.size() != 1) {
-      throw refused("it has " + found.size() + " objects " + name + ", expected one");
-    }
-    return found.get(0);
   }
 
   /** That no thread can be made in the target, and why. */
   UnsupportedTargetException refused(String reason) {
+    return refused(pid, reason);
+  }
+
+  static UnsupportedTargetException refused(int pid, String reason) {
     return new UnsupportedTargetException(
         "no thread of ours can call functions of process " + pid + ": " + reason,
         "programs that are linked dynamically with glibc 2.34 or later have what it takes");
@@ -53,35 +45,31 @@ final class GlibcSymbols {
 
   /** The absolute address of a symbol of libc. */
   long inLibc(String symbol) {
-    return symbol(libc, symbol).address() + libc.bias();
+    return only(names.ofLibc(symbol), LIBC, symbol).start();
   }
 
   /** As {@link #inLibc}; empty where there is none. */
   Optional<Long> ofLibc(String symbol) {
-    return libc.symbols().named(symbol).stream().findFirst().map(s -> s.address() + libc.bias());
+    return names.ofLibc(symbol).map(GlibcNames.Named::start);
   }
 
   /** How many bytes a symbol of libc has. */
   long sizeInLibc(String symbol) {
-    return symbol(libc, symbol).size();
+    return only(names.ofLibc(symbol), LIBC, symbol).size();
   }
 
   /** The absolute address of a symbol of the loader. */
   long inLoader(String symbol) {
-    return symbol(loader, symbol).address() + loader.bias();
+    return only(names.ofLoader(symbol), LOADER, symbol).start();
   }
 
   /** As {@link #inLoader}; empty where there is none. */
   Optional<Long> ofLoader(String symbol) {
-    return loader.symbols().named(symbol).stream()
-        .findFirst()
-        .map(s -> s.address() + loader.bias());
+    return names.ofLoader(symbol).map(GlibcNames.Named::start);
   }
 
-  private Symbol symbol(LoadedObject object, String name) {
-    return object.symbols().named(name).stream()
-        .findFirst()
-        .orElseThrow(() -> refused(object.path() + " has no symbol " + name));
+  private GlibcNames.Named only(Optional<GlibcNames.Named> found, String object, String symbol) {
+    return found.orElseThrow(() -> refused(object + " has no symbol " + symbol));
   }
 
   /** Where a field lies in its struct: {@code pthread_tid}. */

@@ -8,7 +8,6 @@ import io.github.textpoke.linux.Kernel;
 import io.github.textpoke.linux.NativeBytes;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.file.Path;
 import java.util.Optional;
 
 /**
@@ -72,19 +71,15 @@ public final class GlibcThread {
   private final int blocks;
   private final int size;
 
-  private GlibcThread(int pid, MemoryMap map, MemoryReader memory) {
-    LoadedObjects objects =
-        new LoadedObjects(map, memory, new ObjectFiles(pid, Path.of("/usr/lib/debug")));
-    if (objects.mappingsOf(GlibcSymbols.LIBC).isEmpty()) {
-      throw new UnsupportedTargetException(
-          "no thread of ours can call functions of process "
-              + pid
-              + ": it has no "
-              + GlibcSymbols.LIBC
-              + ", and what another C library keeps of each thread is not known",
-          "programs that are linked dynamically with glibc 2.34 or later have what it takes");
-    }
-    this.glibc = new GlibcSymbols(pid, objects, memory);
+  /**
+   * Reads what it takes from a living process.
+   *
+   * @param map of the process, as it is now
+   * @throws UnsupportedTargetException if it is not known how to make a thread of that process's
+   * @throws PatchException of another type if its memory can't be read
+   */
+  GlibcThread(int pid, MemoryMap map, GlibcSymbols glibc) {
+    this.glibc = glibc;
     checkHasThreads();
     TlsModules read = new TlsModules(glibc, map);
     this.modules = read.read();
@@ -113,17 +108,6 @@ public final class GlibcThread {
       end += module.isStatic() ? 0 : roundUp((int) module.size(), BLOCK_ALIGNMENT);
     }
     this.size = roundUp(end, PAGE);
-  }
-
-  /**
-   * Reads what it takes from a living process.
-   *
-   * @param map of the process, as it is now
-   * @throws UnsupportedTargetException if it is not known how to make a thread of that process's
-   * @throws PatchException of another type if its memory or files can't be read
-   */
-  public static GlibcThread read(int pid, MemoryMap map, MemoryReader memory) {
-    return new GlibcThread(pid, map, memory);
   }
 
   private static int roundUp(int value, int to) {
