@@ -24,7 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { FORKED_CALLS = 300000 };
+enum { FORKED_CALLS = 1000000 };
 
 extern int in_library(int x);
 extern long library_calls(void);

@@ -11,10 +11,21 @@ final class LiveTable {
   private static final int ROWS = 20;
 
   private final boolean isShown;
+  private String ending = "Ctrl-C";
   private int drawn;
 
   private LiveTable(boolean isShown) {
     this.isShown = isShown;
+  }
+
+  /** Whether it shows anything. */
+  boolean isShown() {
+    return isShown;
+  }
+
+  /** It says that a key ends it too. */
+  void endsBy(char key) {
+    ending = key + " or Ctrl-C";
   }
 
   /** One that shows nothing where stderr is no terminal, or somebody else reads the output. */
@@ -27,14 +38,14 @@ final class LiveTable {
       return;
     }
     clear();
-    String text = text(before, now);
+    String text = text(before, now, ending);
     drawn = (int) text.lines().count();
     System.err.print(text);
     System.err.flush();
   }
 
   /** What one drawing shows. */
-  static String text(ProbeSnapshot before, ProbeSnapshot now) {
+  private static String text(ProbeSnapshot before, ProbeSnapshot now, String ending) {
     double seconds = (now.nanos() - before.nanos()) / 1e9;
     TextTable table = new TextTable("calls/s", "calls", "function");
     IntStream.range(0, now.functions().size())
@@ -51,7 +62,7 @@ final class LiveTable {
     StringWriter text = new StringWriter();
     PrintWriter out = new PrintWriter(text);
     table.print(out);
-    out.printf("Ctrl-C ends it and takes all probes back%n");
+    out.printf("%s ends it and takes all probes back%n", ending);
     out.flush();
     return text.toString();
   }

@@ -15,7 +15,9 @@ import picocli.CommandLine.Spec;
 @Command(
     name = "probe",
     mixinStandardHelpOptions = true,
-    description = "Count calls of functions, until Ctrl-C or for a time; then all is taken back.")
+    description =
+        "Count calls of functions for a time, or until q or Ctrl-C on a terminal; then all is taken"
+            + " back.")
 final class ProbeCommand implements Runnable {
   @Spec
   @SuppressWarnings("NullAway.Init") // picocli sets it
@@ -39,7 +41,7 @@ final class ProbeCommand implements Runnable {
       names = "--for",
       paramLabel = "DURATION",
       converter = Arguments.Time.class,
-      description = "For a time, as 500ms or 5s (default: until Ctrl-C).")
+      description = "For a time, as 500ms or 5s (default: until q or Ctrl-C).")
   private @Nullable Duration duration;
 
   @Option(

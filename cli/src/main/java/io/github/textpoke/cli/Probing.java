@@ -15,6 +15,7 @@ import org.jspecify.annotations.Nullable;
 /** Probes a process for a time, and takes the probes back. */
 final class Probing {
   private static final long PERIOD_NANOS = TimeUnit.SECONDS.toNanos(1);
+  private static final char QUIT = 'q';
 
   private final int pid;
   private final String pattern;
@@ -34,14 +35,19 @@ final class Probing {
 
   void run(boolean json, PrintWriter out) {
     // The interruption is closed last: the JVM may end when the target has been left.
+    LiveTable table = LiveTable.onTerminal(json);
     try (Interruption interruption = Interruption.watch(over::countDown);
+        Keys keys = Keys.watch(table.isShown(), QUIT, over::countDown);
         TargetProcess process = TargetProcess.attach(pid)) {
+      if (keys.isWatching()) {
+        table.endsBy(QUIT);
+      }
       Probe probe = Probes.in(process, pool).at(pattern, ProbeAction.count());
       ProbeSnapshot first;
       try (Probe armed = probe) {
         armed.arm();
         first = armed.sample();
-        watch(armed, first, LiveTable.onTerminal(json));
+        watch(armed, first, table);
       }
       Output.print(new Probed(pid, pattern, probe, first, probe.sample()), json, out);
     }

@@ -71,7 +71,7 @@ final class SignalsPassedOn implements AutoCloseable {
   }
 
   /** Whether a terminal's keys reach this process, and so the program too. */
-  private static boolean isInForeground() {
+  static boolean isInForeground() {
     try {
       String stat = Files.readString(Path.of("/proc/self/stat"));
       List<String> fields = Splitter.on(' ').splitToList(stat.substring(stat.lastIndexOf(')') + 2));
