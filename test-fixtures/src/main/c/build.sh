@@ -72,7 +72,7 @@ compile inherited
 early() {
   output=$1
   shift
-  newest=$(ls -t early.c libearly.c early_*.c counted.c libcounted.c build.sh | head -n 1)
+  newest=$(ls -t early.c libearly.c early_*.c counted.c libcounted.c plain_new.c build.sh | head -n 1)
   if [ -x "$out/$output" ] && [ ! "$newest" -nt "$out/$output" ]; then
     return
   fi
@@ -85,6 +85,7 @@ early libearly.so libearly.c -shared -Wl,-soname,libearly.so
 early early early.c -L"$out" -Wl,--no-as-needed -l:libearly.so -Wl,-rpath,'$ORIGIN'
 early libcounted.so libcounted.c -shared -Wl,-soname,libcounted.so
 early counted counted.c -L"$out" -l:libcounted.so -Wl,-rpath,'$ORIGIN'
+early plain_new.so plain_new.c -fPIC -shared
 early early_new.so early_new.c -fPIC -shared
 early early_alone.so early_alone.c -fPIC -shared
 early early_constructor.so early_refused.c -DCONSTRUCTOR -fPIC -shared
