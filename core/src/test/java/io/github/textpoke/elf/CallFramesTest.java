@@ -3,6 +3,7 @@ package io.github.textpoke.elf;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException.BadObjectException;
 import io.github.textpoke.elf.FrameRow.CfaExpression;
 import io.github.textpoke.elf.FrameRow.CfaOffset;
@@ -37,6 +38,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 final class CallFramesTest {
   private static final long SEED = 0x6361_6c6c_6672_616dL;
   private static final int FLIPS = 3_000;
+  private static final long BIAS = 0x7f12_3456_0000L;
 
   private static final List<String> NAMES =
       List.of(
@@ -103,6 +105,42 @@ final class CallFramesTest {
     }
     readelf.waitFor(); // it complains that there is no debug file: what counts is what it has read
     assertThat(compared).isEqualTo(frames.ranges().size()).isGreaterThan(20);
+  }
+
+  /** The table of a program as it stands in memory, with what follows it. */
+  @Test
+  void tableInMemoryHasTheRowsOfTheFileAtAbsoluteAddresses() throws Exception {
+    ElfImage image = ElfImage.read(TestObjects.strippedProgram());
+    CallFrames expected = CallFrames.of(image);
+    FunctionRange table = LoadedBytes.section(image, ".eh_frame").orElseThrow();
+    CodeBytes bytes =
+        LoadedBytes.of(image).bytes(table.start(), table.end() - table.start()).orElseThrow();
+    List<FunctionRange> code =
+        List.of(new FunctionRange(BIAS, BIAS + table.start()), new FunctionRange(0, 1));
+
+    CallFrames inMemory =
+        CallFrames.inMemory(
+            "in memory", BIAS + table.start(), bytes.concat(CodeBytes.filled(64, 0xa5)), code);
+
+    assertThat(inMemory.ranges())
+        .hasSizeGreaterThan(5)
+        .isEqualTo(
+            expected.ranges().stream()
+                .map(range -> new FunctionRange(BIAS + range.start(), BIAS + range.end()))
+                .toList());
+    for (FunctionRange range : expected.ranges()) {
+      assertThat(inMemory.rowsAround(BIAS + range.start()))
+          .hasSameSizeAs(expected.rowsAround(range.start()));
+      assertThat(inMemory.rowAt(BIAS + range.end() - 1).map(FrameRow::cfa))
+          .isEqualTo(expected.rowAt(range.end() - 1).map(FrameRow::cfa));
+    }
+  }
+
+  @Test
+  void tableInMemoryThatHasNoEndIsRefused() {
+    assertThatThrownBy(
+            () -> CallFrames.inMemory("in memory", BIAS, CodeBytes.filled(64, 0x10), List.of()))
+        .isInstanceOf(BadObjectException.class);
   }
 
   /** One row of readelf, its registers in our order; what has no rule is left out. */

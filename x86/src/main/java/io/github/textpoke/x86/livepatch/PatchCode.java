@@ -108,7 +108,9 @@ final class PatchCode implements CodeObjects {
       return Optional.empty();
     }
     ByteBuffer programs =
-        read(start + header.getLong(E_PHOFF), header.getShort(E_PHNUM) * PROGRAM_HEADER_SIZE);
+        read(
+            start + header.getLong(E_PHOFF),
+            (header.getShort(E_PHNUM) & 0xffff) * PROGRAM_HEADER_SIZE);
     long first = address(programs, PT_LOAD);
     long table = address(programs, PT_GNU_EH_FRAME);
     if (table < 0 || first < 0) {

