@@ -102,7 +102,10 @@ final class LivePatchCommands implements Runnable {
     @Override
     public void run() {
       try (TargetProcess process = TargetProcess.attach(pid)) {
-        LoadedPatch patch = LivePatches.in(process).load(file, Optional.ofNullable(description));
+        LoadedPatch patch =
+            LivePatches.in(process)
+                // Others, gdb among them, have another working directory.
+                .load(file.toAbsolutePath(), Optional.ofNullable(description));
         Output.print(LivePatchResult.of(pid, patch), format.json, spec.commandLine().getOut());
       }
     }

@@ -6,7 +6,9 @@ import io.github.textpoke.x86.livepatch.LoadedPatch;
 import io.github.textpoke.x86.livepatch.PatchState;
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.util.Locale;
 import java.util.Optional;
+import java.util.regex.Pattern;
 
 /** What the commands about live patches have to say. */
 sealed interface LivePatchResult extends Result {
@@ -19,6 +21,8 @@ sealed interface LivePatchResult extends Result {
    * A live patch at one moment.
    *
    * @param functions those that it replaces, as {@code object:name}
+   * @param file that it was loaded from
+   * @param bias what was added to the addresses in the file
    * @param held what keeps an unregistered one in the process
    */
   record Row(
@@ -28,7 +32,11 @@ sealed interface LivePatchResult extends Result {
       PatchState state,
       ImmutableList<String> functions,
       String file,
+      long bias,
       Optional<String> held) {
+    /** What parts the words of a command of gdb's, or begins something in one. */
+    private static final Pattern SPECIAL = Pattern.compile("[\\s\"'\\\\]");
+
     static Row of(LoadedPatch patch) {
       ImmutableList<String> functions =
           patch.description().objects().stream()
@@ -47,7 +55,17 @@ sealed interface LivePatchResult extends Result {
           patch.state(),
           functions,
           patch.file(),
+          patch.bias(),
           patch.heldBy());
+    }
+
+    /** With this gdb knows the object: it finds names, lines and callers. */
+    private String gdb() {
+      return String.format(
+          Locale.ROOT,
+          "add-symbol-file %s -o 0x%x",
+          SPECIAL.matcher(file).replaceAll("\\\\$0"),
+          bias);
     }
 
     private void json(JsonWriter json) throws IOException {
@@ -61,6 +79,8 @@ sealed interface LivePatchResult extends Result {
       }
       json.endArray();
       json.name("file").value(file);
+      json.name("bias").value(bias);
+      json.name("gdb").value(gdb());
       json.name("heldBy").value(held.orElse(null));
     }
   }
@@ -70,6 +90,9 @@ sealed interface LivePatchResult extends Result {
     @Override
     public void text(PrintWriter out) {
       out.printf("live patch %d is %s%n", row.id, row.state.word());
+      if (row.state == PatchState.REGISTERED) {
+        out.println("gdb: " + row.gdb());
+      }
     }
 
     @Override
@@ -116,6 +139,7 @@ sealed interface LivePatchResult extends Result {
             row.state.word(),
             some(row.functions),
             row.file);
+        table.line("    gdb: " + row.gdb());
         row.held.ifPresent(what -> table.line("    held: " + what));
       }
       if (!rows.isEmpty()) {

@@ -13,6 +13,7 @@ import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.regex.Pattern;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -22,6 +23,10 @@ import org.junit.jupiter.api.io.TempDir;
 @Timeout(120)
 class LivePatchCommandsTest {
   private static final Duration LONG = Duration.ofSeconds(30);
+
+  /** {@code #2 0x000055d425c0b12d in new_hold () at ...}. */
+  private static final Pattern FRAME =
+      Pattern.compile("^#\\d+ +(?:0x[0-9a-f]+ in )?([^ ]+) \\(", Pattern.MULTILINE);
 
   private final Fixture service = Fixture.start("service");
 
@@ -76,6 +81,55 @@ class LivePatchCommandsTest {
     run("disable", 1).assertDone();
     service.awaitCounter("ticks_1", service.counter("ticks_1") + 3, LONG);
     run("unload", 1).assertDone();
+  }
+
+  @Test
+  void withTheLineForItGdbNamesNewFunctionsAndTheirCallers() throws Exception {
+    Path folder = Files.createDirectory(directory.resolve("a folder's name"));
+    Path file = Files.copy(file("hold"), folder.resolve("hold.so"));
+    assertThat(run("load", file).assertDone().out()).contains("gdb: add-symbol-file ");
+    run("enable", 1);
+    service.command("hold");
+    service.awaitCounter("holding", 1, LONG);
+
+    assertThat(framesOfNewHold("echo")).isEmpty();
+    assertThat(framesOfNewHold(onlyOne().get("gdb").getAsString()))
+        .containsSubsequence("new_hold", "compute", "handle_request", "hold_thread");
+
+    service.command("release");
+    service.awaitCounter("holding", 0, LONG);
+  }
+
+  /** The functions on the stack of the thread that is in {@code new_hold}, from that one on. */
+  private ImmutableList<String> framesOfNewHold(String command)
+      throws IOException, InterruptedException {
+    Path output = directory.resolve("gdb.txt");
+    int exitCode =
+        new ProcessBuilder(
+                "gdb",
+                "-nx",
+                "-batch",
+                "-iex",
+                "set debuginfod enabled off",
+                "-p",
+                Integer.toString(service.pid()),
+                "-ex",
+                command,
+                "-ex",
+                "thread apply all bt")
+            .redirectErrorStream(true)
+            .redirectOutput(output.toFile())
+            .start()
+            .waitFor();
+    String text = Files.readString(output);
+    assertThat(exitCode).as(text).isZero();
+    assertThat(text).contains("keep_house"); // it has seen the program's threads
+    return FRAME
+        .matcher(text)
+        .results()
+        .map(frame -> frame.group(1))
+        .dropWhile(function -> !function.equals("new_hold"))
+        .collect(ImmutableList.toImmutableList());
   }
 
   @Test

@@ -112,6 +112,14 @@ public final class LoadedPatch {
     return file;
   }
 
+  /**
+   * What is added to the link-time addresses of its object, modulo 2^64. With the object's file,
+   * debuggers need it to know the object: no loader tells them of it.
+   */
+  public long bias() {
+    return notes().bias();
+  }
+
   /** As it was described. */
   public LivePatch description() {
     return description;

@@ -26,6 +26,7 @@ final class NotesJson {
     json.addProperty("patch", notes.patch().toJson());
     json.addProperty("file", notes.file());
     json.add("object", extent(notes.object()));
+    json.addProperty("bias", notes.bias());
     json.add("text", array(notes.text(), NotesJson::extent));
     JsonArray callbacks = new JsonArray();
     callbacks.add(notes.callbacks().prePatch());
@@ -50,6 +51,7 @@ final class NotesJson {
           LivePatch.parse(json.get("patch").getAsString()),
           json.get("file").getAsString(),
           extent(json.get("object")),
+          json.get("bias").getAsLong(),
           list(json.get("text"), NotesJson::extent),
           new CallbackAddresses(
               callbacks.get(0).getAsLong(),

@@ -14,6 +14,7 @@ import java.util.Set;
  * @param patch as it was described; some of its objects may not be loaded
  * @param file the object's file, for people
  * @param object where the object is mapped
+ * @param bias what was added to its link-time addresses
  * @param text the executable part of that
  * @param callbacks where the patch's callbacks are; 0: there is none
  * @param finalizers functions to run before it is unloaded, in this order
@@ -29,6 +30,7 @@ record PatchNotes(
     LivePatch patch,
     String file,
     Extent object,
+    long bias,
     ImmutableList<Extent> text,
     CallbackAddresses callbacks,
     ImmutableList<Long> finalizers,
@@ -93,6 +95,17 @@ record PatchNotes(
 
   PatchNotes withGates(ImmutableList<GateArea> others) {
     return new PatchNotes(
-        id, patch, file, object, text, callbacks, finalizers, frames, replacements, late, others);
+        id,
+        patch,
+        file,
+        object,
+        bias,
+        text,
+        callbacks,
+        finalizers,
+        frames,
+        replacements,
+        late,
+        others);
   }
 }
