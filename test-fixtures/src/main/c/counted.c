@@ -4,11 +4,12 @@
  *
  *   counted HOW [NUMBER]
  *
- *   exit NUMBER   main returns NUMBER
- *   kill NUMBER   it ends by that signal, sent to itself
- *   fork NUMBER   so many children, and the program itself, call in_executable at the same time; each
- *                 child ends by _exit
- *   exec          it executes itself, with "exit 0"
+ *   exit NUMBER     main returns NUMBER
+ *   kill NUMBER     it ends by that signal, sent to itself
+ *   threads NUMBER  so many threads, and the first one, call in_executable at the same time
+ *   fork NUMBER     so many children, and the program itself, call in_executable at the same time;
+ *                   each child ends by _exit
+ *   exec            it executes itself, with "exit 0"
  *
  * in_executable is called by a function of the preinit array, by a constructor and by main;
  * in_library by a constructor of libcounted.so and by main. Writes "in_executable N" and "in_library
@@ -16,6 +17,7 @@
  * children.
  */
 #define _GNU_SOURCE
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +26,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { FORKED_CALLS = 1000000 };
+enum { CALLS = 1000000 };
 
 extern int in_library(int x);
 extern long library_calls(void);
@@ -56,6 +58,22 @@ static void call(int times) {
   }
 }
 
+static void *work(void *unused) {
+  call(CALLS);
+  return unused;
+}
+
+static void start_all(int threads) {
+  pthread_t started[threads];
+  for (int i = 0; i < threads; i++) {
+    if (pthread_create(&started[i], NULL, work, NULL) != 0) _exit(109);
+  }
+  work(NULL);
+  for (int i = 0; i < threads; i++) {
+    if (pthread_join(started[i], NULL) != 0) _exit(110);
+  }
+}
+
 static void say(void) {
   char text[100];
   int length = snprintf(text, sizeof text, "in_executable %ld\nin_library %ld\n",
@@ -74,12 +92,12 @@ static void fork_all(int children) {
       close(line[1]);
       /* All begin when the pipe is closed. */
       if (read(line[0], &byte, 1) != 0) _exit(106);
-      call(FORKED_CALLS);
+      call(CALLS);
       _exit(0);
     }
   }
   close(line[1]);
-  call(FORKED_CALLS);
+  call(CALLS);
   for (int i = 0; i < children; i++) {
     int status;
     if (wait(&status) < 0 || status != 0) _exit(107);
@@ -93,6 +111,7 @@ int main(int argc, char **argv) {
     if (in_library(i) != i + 1) return 108;
   }
   if (argc > 1 && strcmp(argv[1], "fork") == 0) fork_all(number);
+  if (argc > 1 && strcmp(argv[1], "threads") == 0) start_all(number);
   say();
   if (argc > 1 && strcmp(argv[1], "kill") == 0) kill(getpid(), number);
   if (argc > 1 && strcmp(argv[1], "exec") == 0) execl(argv[0], argv[0], "exit", "0", NULL);

@@ -44,7 +44,7 @@ import org.jspecify.annotations.Nullable;
  *   <li>The counters lie in memory that this JVM shares with the program. So they are there when
  *       the program has ended by itself, by a signal, or at once; and nothing traces the program.
  *       Children that it forks count along until they execute another program, and so does the
- *       program. A call is counted by a locked instruction, some nanoseconds more than an {@link
+ *       program. A call is counted by a locked instruction, six nanoseconds more than an {@link
  *       ProbeAction#count ordinary} probe takes: a child's thread is taken for the one that has
  *       forked it.
  *   <li>A probe stands over other patches of the same {@link Launch} that were given before: it

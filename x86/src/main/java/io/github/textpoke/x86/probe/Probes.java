@@ -85,7 +85,9 @@ public final class Probes {
 
   static NoSuchSymbolException noSuchSymbol(String glob) {
     return new NoSuchSymbolException(
-        glob, ImmutableList.of(), "look at the symbols that there are: no function's name matches");
+        glob,
+        ImmutableList.of("any object"),
+        "look at the symbols that there are: no function's name matches");
   }
 
   /**

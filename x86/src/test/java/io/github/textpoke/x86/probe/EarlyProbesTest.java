@@ -92,11 +92,14 @@ final class EarlyProbesTest {
     }
   }
 
-  /** Their threads have the same key as that which has forked them: no call is lost. */
-  @Test
-  void callsOfForkedChildrenAreCountedToo() throws Exception {
+  /**
+   * Threads of forked children have the same key as that which has forked them: no call is lost.
+   */
+  @ParameterizedTest
+  @ValueSource(strings = {"threads", "fork"})
+  void callsOfThreadsAndOfForkedChildrenAreCountedEachOnce(String how) throws Exception {
     try (EarlyProbes probes = EarlyProbes.at(ProbeAction.count(), BOTH)) {
-      assertThat(run(probes.in(launch("counted", "fork", "4")))).isEqualTo(new ProgramEnd(0, 0));
+      assertThat(run(probes.in(launch("counted", how, "4")))).isEqualTo(new ProgramEnd(0, 0));
 
       assertThat(own("in_executable")).isEqualTo(5_000_111);
       assertThatCountsAreItsOwn(probes);
@@ -131,7 +134,7 @@ final class EarlyProbesTest {
               .max(Comparator.comparingLong(Counted::count))
               .orElseThrow();
 
-      assertThat(most.count()).isGreaterThan(10);
+      assertThat(most.count()).isGreaterThan(1);
       try (EarlyProbes one = EarlyProbes.at(ProbeAction.count(), most.function().name())) {
         assertThat(countedAndStepped(one, most.function().name())).isEqualTo(most.count());
       }
