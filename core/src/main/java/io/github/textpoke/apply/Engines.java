@@ -69,8 +69,9 @@ final class Engines implements ObjectEngine {
     this.stepwise =
         new StepwiseStay(
             () -> {
+              LentHelper lent = lend();
               beforeStart.accept(MemoryMap.read(pid));
-              return Session.of(pid, options, trapByte, interference);
+              return Session.of(pid, options, trapByte, interference, lent);
             },
             leaving);
     PokerProgram program = PROGRAM;
@@ -242,16 +243,26 @@ final class Engines implements ObjectEngine {
     }
   }
 
+  /** The poker's helper; null where there is none: then the stepwise engine brings its own. */
+  private @Nullable LentHelper lend() {
+    PokerEngine now = poker;
+    if (now == null || why != null) {
+      return null;
+    }
+    try {
+      return now.lend();
+    } catch (PokerUnavailableException unavailable) {
+      now.leave();
+      return null;
+    }
+  }
+
   /** For what the stepwise engine alone can do: the poker has to let go. */
   private <T> T withStepwise(Function<StepwiseStay, T> work) {
     long deadline = System.nanoTime() + options.patience().toNanos();
     lock.take(deadline);
     try {
       for (; ; ) {
-        PokerEngine now = poker;
-        if (now != null) {
-          now.leave();
-        }
         try {
           return work.apply(stepwise);
         } catch (AlreadyTracedException traced) {

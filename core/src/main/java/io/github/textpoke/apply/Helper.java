@@ -1,10 +1,14 @@
 package io.github.textpoke.apply;
 
+import io.github.textpoke.PatchException.Outcome;
+import io.github.textpoke.PatchException.SystemCallException;
 import io.github.textpoke.linux.Errno;
 import io.github.textpoke.linux.Kernel;
 import io.github.textpoke.linux.Ptrace;
 import io.github.textpoke.linux.Registers;
 import io.github.textpoke.process.ProcStatus;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Our thread of the target: it runs system calls at an existing {@code syscall} instruction, one
@@ -29,6 +33,13 @@ final class Helper {
   private final boolean mayMap;
   private final Injection injection;
   private final long syscall;
+
+  /** How it clones; null: it is our own, and does not. */
+  private final @Nullable Injection cloning;
+
+  /** As it goes on when it is given back. */
+  private final Registers lent = new Registers();
+
   private final Registers request = new Registers();
   private final Registers sync = new Registers();
 
@@ -38,18 +49,96 @@ final class Helper {
    * @param mayMap whether it may map files of ours
    */
   Helper(Tracer tracer, int tid, Injection injection, boolean mayMap) {
+    this(tracer, tid, injection, null, mayMap);
+    // No signal of the program's may run on a stack that it shares.
+    ptrace.setSignalMask(tid, ALL_BUT_SIGTRAP);
+    poise();
+  }
+
+  private Helper(
+      Tracer tracer, int tid, Injection injection, @Nullable Injection cloning, boolean mayMap) {
     this.mayMap = mayMap;
     this.tracer = tracer;
     this.ptrace = tracer.ptrace;
     this.tid = tid;
     this.injection = injection;
+    this.cloning = cloning;
     this.syscall = injection.instruction();
     ptrace.getRegisters(tid, request);
     sync.copyFrom(request);
     sync.setSystemCall(syscall, Kernel.SYS_MEMBARRIER, MEMBARRIER_SYNC_CORE, 0, 0, 0, 0, 0);
-    // No signal of the program's may run on a stack that it shares.
-    ptrace.setSignalMask(tid, ALL_BUT_SIGTRAP);
+  }
+
+  /**
+   * Stops the poker's helper and uses it. It is traced already, blocks all signals, and runs calls
+   * from stop to stop: a single step leaves a signal that would kill the target if this JVM is
+   * killed before it has seen that.
+   */
+  static Helper lent(Tracer tracer, LentHelper lent) {
+    int tid = lent.tid();
+    int status;
+    do {
+      tracer.ptrace.interrupt(tid);
+      status = tracer.awaitStopOrEnd(tid);
+      if (!Ptrace.isStop(status)) {
+        throw tracer.awaitEnd();
+      }
+      if (Ptrace.event(status) != Ptrace.EVENT_STOP) {
+        tracer.ptrace.resume(tid, sentSignal(status));
+      }
+    } while (Ptrace.event(status) != Ptrace.EVENT_STOP);
+    Helper helper =
+        new Helper(
+            tracer,
+            tid,
+            new Injection(tracer, lent.call(), true),
+            new Injection(tracer, lent.cloning(), true),
+            true);
+    helper.rest();
+    return helper;
+  }
+
+  /** It is stopped where it is to go on: in its wait, which it is to try again, or elsewhere. */
+  private void rest() {
+    ptrace.getRegisters(tid, lent);
+    // What the kernel would try again by itself if we were not there.
+    if (-lent.rax() >= Errno.ERESTARTSYS && -lent.rax() <= Errno.ERESTART_RESTARTBLOCK) {
+      lent.setRax(-Errno.EINTR);
+    }
+    lent.leaveSystemCall();
+    ptrace.setRegisters(tid, lent);
+  }
+
+  /** Whether it is the poker's, and {@link #cloneThread} is possible. */
+  boolean isLent() {
+    return cloning != null;
+  }
+
+  /**
+   * Clones a thread of ours.
+   *
+   * @return its id; it is stopped before its first instruction, and blocks all signals
+   */
+  int cloneThread(Clone arguments) {
+    Injection made = Objects.requireNonNull(cloning, "it was not lent");
+    tracer.deferNewThreads();
+    long result;
+    do {
+      arguments.set(request, made.instruction());
+      result = made.run(tid, request);
+      // A stop that is on its way makes the kernel put a clone off (kernel/fork.c, copy_process).
+    } while (result == -Errno.ERESTARTNOINTR);
+    int born = made.born();
     poise();
+    boolean isStopped = tracer.releaseDeferred(born);
+    if (born == 0) {
+      throw new SystemCallException(
+          "clone of a thread of ours in process " + tracer.pid(), (int) -result, Outcome.UNTOUCHED);
+    }
+    if (!isStopped) {
+      tracer.awaitStop(born);
+    }
+    return born;
   }
 
   int tid() {
@@ -104,6 +193,10 @@ final class Helper {
    * so that the kernel delivers no signal with it.
    */
   private void poise() {
+    if (isLent()) {
+      ptrace.setRegisters(tid, lent);
+      return;
+    }
     request.setSystemCall(syscall, Kernel.SYS_EXIT, 0, 0, 0, 0, 0, 0);
     ptrace.setRegisters(tid, request);
   }
@@ -122,12 +215,20 @@ final class Helper {
       }
       signal = sentSignal(status);
     } while (Ptrace.event(status) != Ptrace.EVENT_STOP);
+    if (isLent()) {
+      // It has gone on meanwhile.
+      rest();
+    }
   }
 
-  /** Ends it, and waits for its end. */
+  /** Ends it, and waits for its end; one that was lent is given back. */
   void exit() {
     tracer.setHelper(0);
     poise();
+    if (isLent()) {
+      ptrace.detach(tid);
+      return;
+    }
     int signal = 0;
     while (ptrace.resume(tid, signal) == 0) {
       int status = tracer.awaitStopOrEnd(tid);

@@ -19,6 +19,10 @@ final class Injection {
   private final Tracer tracer;
   private final Ptrace ptrace;
   private final long syscall;
+
+  /** Whether it is always from stop to stop, so that no signal can be left if this JVM dies. */
+  private final boolean isQuiet;
+
   private final Registers answer = new Registers();
 
   /** The thread that was born of the call; 0: none. */
@@ -33,6 +37,15 @@ final class Injection {
    * @param syscall address of a {@code syscall} instruction
    */
   Injection(Tracer tracer, long syscall) {
+    this(tracer, syscall, false);
+  }
+
+  /**
+   * @param syscall address of a {@code syscall} instruction
+   * @param isQuiet whether to send the thread no signal, which takes twice as long
+   */
+  Injection(Tracer tracer, long syscall, boolean isQuiet) {
+    this.isQuiet = isQuiet;
     this.tracer = tracer;
     this.ptrace = tracer.ptrace;
     this.syscall = syscall;
@@ -58,7 +71,7 @@ final class Injection {
    * @return the result, or the negated errno
    */
   long run(int tid, Registers registers) {
-    boolean quietly = tracer.sigtrap().isIgnored();
+    boolean quietly = isQuiet || tracer.sigtrap().isIgnored();
     born = 0;
     groupStopped = false;
     ptrace.setRegisters(tid, registers);

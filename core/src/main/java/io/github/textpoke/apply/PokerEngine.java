@@ -192,6 +192,29 @@ final class PokerEngine implements Engine {
     forgetSession();
   }
 
+  /**
+   * Lets the threads go, and lends the helper until it is given back: nobody else is to ask for
+   * anything before that.
+   *
+   * @throws PokerUnavailableException if there can be none
+   */
+  LentHelper lend() {
+    for (int i = 0; i < SESSIONS; i++) {
+      if (session == null) {
+        session = starter.start(0, lease);
+      }
+      held = 0;
+      if (request(SessionLayout.COMMAND_RELEASE)
+          && session.result() != SessionLayout.RESULT_CANCELLED) {
+        return new LentHelper(
+            session.helper(),
+            session.memory.getLong(SessionLayout.LENT_CALL),
+            session.memory.getLong(SessionLayout.LENT_CLONE));
+      }
+    }
+    throw new PokerUnavailableException("it did not stay in the target");
+  }
+
   private void forgetSession() {
     PokerSession now = session;
     if (now != null) {

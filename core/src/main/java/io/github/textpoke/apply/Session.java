@@ -45,6 +45,7 @@ final class Session {
   private final AttachOptions options;
   private final int trapByte;
   private final Interference interference;
+  private final @Nullable LentHelper lent;
   private final LinkedBlockingQueue<Command<?>> commands = new LinkedBlockingQueue<>();
   private final Thread thread;
 
@@ -66,7 +67,13 @@ final class Session {
     }
   }
 
-  private Session(int pid, AttachOptions options, int trapByte, Interference interference) {
+  private Session(
+      int pid,
+      AttachOptions options,
+      int trapByte,
+      Interference interference,
+      @Nullable LentHelper lent) {
+    this.lent = lent;
     this.pid = pid;
     this.options = options;
     this.trapByte = trapByte;
@@ -76,9 +83,18 @@ final class Session {
     this.hook = new Thread(() -> leave(SHUTDOWN_MILLIS), "textpoke-leave-" + pid);
   }
 
-  /** Begins a stay that has not been asked for anything yet: {@link #begin} starts it. */
-  static Session of(int pid, AttachOptions options, int trapByte, Interference interference) {
-    return new Session(pid, options, trapByte, interference);
+  /**
+   * Begins a stay that has not been asked for anything yet: {@link #begin} starts it.
+   *
+   * @param lent the helper that it is to use; null: it clones one
+   */
+  static Session of(
+      int pid,
+      AttachOptions options,
+      int trapByte,
+      Interference interference,
+      @Nullable LentHelper lent) {
+    return new Session(pid, options, trapByte, interference, lent);
   }
 
   /** Starts the stay with its first command. */
@@ -185,10 +201,7 @@ final class Session {
       Tracer tracer = new Tracer(pid, memory, new TrapDesk(), trapByte);
       Seizer seizer = new Seizer(tracer);
       current = seizer;
-      seizer.seizeAll();
-      Helper helper =
-          new Borrower(tracer, NeededCall.STEPWISE)
-              .start(this::syscallInstruction, options.patience());
+      Helper helper = helper(tracer, seizer);
       StepwiseEngine engine =
           new StepwiseEngine(
               tracer, seizer, helper, options.patience(), interference, this::isClosing);
@@ -208,6 +221,24 @@ final class Session {
         }
       }
     }
+  }
+
+  /** Seizes the threads, and has a helper. */
+  private Helper helper(Tracer tracer, Seizer seizer) {
+    boolean isLent = lent != null && tracer.ptrace.seize(lent.tid()) == 0;
+    if (lent != null && isLent) {
+      tracer.setHelper(lent.tid());
+    }
+    seizer.seizeAll();
+    if (lent == null || !isLent) {
+      // None was lent, or it has left meanwhile, since nobody asked it for anything.
+      return new Borrower(tracer, NeededCall.STEPWISE)
+          .start(this::syscallInstruction, options.patience());
+    }
+    if (tracer.memory().read(lent.call(), 2) == null) {
+      throw new TargetExecedException(pid);
+    }
+    return Helper.lent(tracer, lent);
   }
 
   /**
@@ -238,7 +269,7 @@ final class Session {
       throw new SystemCallException(
           "membarrier(SYNC_CORE) in process " + pid, (int) -result, Outcome.UNTOUCHED);
     }
-    if (options.realtime()) {
+    if (options.realtime() && lent == null) {
       NativeBytes scratch = new NativeBytes(8);
       NativeBytes affinity = new NativeBytes(Kernel.AFFINITY_SIZE);
       if (Kernel.setFifo(helper.tid(), scratch) == 0 && Kernel.setFifo(0, scratch) == 0) {

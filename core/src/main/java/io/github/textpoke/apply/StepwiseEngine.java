@@ -278,8 +278,10 @@ final class StepwiseEngine {
     tracer.handlePending();
     tracer.checkAlive();
     seizer.seizeStragglers();
-    Borrower borrower = new Borrower(tracer, NeededCall.CALLING);
-    int tid = borrower.clone(helper.instruction(), patience, clone);
+    int tid =
+        helper.isLent()
+            ? helper.cloneThread(clone)
+            : new Borrower(tracer, NeededCall.CALLING).clone(helper.instruction(), patience, clone);
     return new CalledThread(tracer, helper, this::settle)
         .run(tid, code, clone.stack(), at, timeout, patience);
   }

@@ -165,6 +165,15 @@ public final class SessionLayout {
   /** How many stack pointers stand at {@link #STACKS}. */
   public static final int STACKS_COUNT = 320;
 
+  /**
+   * Address of a {@code syscall} instruction for calls that the helper makes for who traces it.
+   * Behind it, if the tracer is gone, the helper leaves the target. The helper writes it.
+   */
+  public static final int LENT_CALL = 328;
+
+  /** As {@link #LENT_CALL}, for a clone: behind it the new thread ends, and the helper leaves. */
+  public static final int LENT_CLONE = 336;
+
   /** Who has begun the session: UTF-8, ended by a zero. */
   public static final int WHO = 0x300;
 

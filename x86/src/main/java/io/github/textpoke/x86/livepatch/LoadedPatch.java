@@ -288,9 +288,16 @@ public final class LoadedPatch {
     retireGone();
     boolean isNew = Turn.isNew(header.turnValue());
     boolean stands = !leading.standing().isEmpty();
-    if (now == DISABLING && isNew && stands) {
+    if (isNew && stands) {
+      // Calls are under way in the new functions: to go back now would mix the two.
       header.setTurn(Turn.NEW);
+      if (now == ENABLING && description.replaces()) {
+        below().forEach(LoadedPatch::replaced);
+      }
       header.setState(ENABLED);
+      if (now == ENABLING) {
+        call(notes().callbacks().postPatch(), "postPatch");
+      }
       return;
     }
     header.setTurn(Turn.OLD);

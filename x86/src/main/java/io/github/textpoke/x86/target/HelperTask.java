@@ -14,6 +14,7 @@ import io.github.textpoke.x86.target.Assembler.Condition;
 import io.github.textpoke.x86.target.Assembler.Operation;
 import io.github.textpoke.x86.target.Assembler.Register;
 import io.github.textpoke.x86.target.Emitter.Routine;
+import io.github.textpoke.x86.target.Value.Entry;
 import io.github.textpoke.x86.target.Value.Place;
 import io.github.textpoke.x86.target.Value.Slot;
 
@@ -58,6 +59,8 @@ final class HelperTask {
               shared.wake(Shared.ANSWERED);
             });
     Routine leaveTarget = leaveTarget();
+    Routine lentCall = lentCall(leaveTarget);
+    Routine lentClone = lentClone(leaveTarget);
     Routine attend = attend();
     Routine start = start(poker);
     main =
@@ -65,42 +68,45 @@ final class HelperTask {
             "helper",
             "the helper",
             ImmutableList.of(),
-            () ->
-                emitter.loop(
-                    () -> {
-                      emitter.when(
-                          Shared.REQUEST.is(Shared.ANSWERED), () -> awaitRequest(leaveTarget));
-                      emitter.when(
-                          Shared.REQUEST.isNot(Shared.ANSWERED),
-                          () -> {
-                            emitter.when(
-                                Emitter.either(
-                                    Shared.COMMAND.is(COMMAND_RELEASE),
-                                    Shared.COMMAND.is(COMMAND_LEAVE)),
-                                () -> {
-                                  emitter.set(new Slot(TAKEN, 4), Shared.REQUEST);
-                                  emitter.set(Shared.RESULT, 0);
-                                  emitter.run(answer);
-                                  emitter.when(
-                                      Shared.COMMAND.is(COMMAND_LEAVE),
-                                      () -> emitter.run(leaveTarget));
-                                },
-                                () -> {
-                                  emitter.set(child, start.of());
-                                  emitter.when(
-                                      child.isLess(0),
-                                      () -> {
-                                        emitter.set(new Slot(TAKEN, 4), Shared.REQUEST);
-                                        emitter.set(Shared.RESULT, child);
-                                        emitter.run(answer);
-                                      },
-                                      () -> {
-                                        emitter.run(attend);
-                                        countDeaths(answer);
-                                      });
-                                });
-                          });
-                    }));
+            () -> {
+              emitter.set(Shared.LENT_CALL, new Entry(lentCall));
+              emitter.set(Shared.LENT_CLONE, new Entry(lentClone));
+              emitter.loop(
+                  () -> {
+                    emitter.when(
+                        Shared.REQUEST.is(Shared.ANSWERED), () -> awaitRequest(leaveTarget));
+                    emitter.when(
+                        Shared.REQUEST.isNot(Shared.ANSWERED),
+                        () -> {
+                          emitter.when(
+                              Emitter.either(
+                                  Shared.COMMAND.is(COMMAND_RELEASE),
+                                  Shared.COMMAND.is(COMMAND_LEAVE)),
+                              () -> {
+                                emitter.set(new Slot(TAKEN, 4), Shared.REQUEST);
+                                emitter.set(Shared.RESULT, 0);
+                                emitter.run(answer);
+                                emitter.when(
+                                    Shared.COMMAND.is(COMMAND_LEAVE),
+                                    () -> emitter.run(leaveTarget));
+                              },
+                              () -> {
+                                emitter.set(child, start.of());
+                                emitter.when(
+                                    child.isLess(0),
+                                    () -> {
+                                      emitter.set(new Slot(TAKEN, 4), Shared.REQUEST);
+                                      emitter.set(Shared.RESULT, child);
+                                      emitter.run(answer);
+                                    },
+                                    () -> {
+                                      emitter.run(attend);
+                                      countDeaths(answer);
+                                    });
+                              });
+                        });
+                  });
+            });
   }
 
   private void awaitRequest(Routine leaveTarget) {
@@ -196,6 +202,35 @@ final class HelperTask {
           emitter.system(Sys.PRCTL, Value.of(Sys.PR_SET_PTRACER), tracer);
           emitter.set(Shared.NAMED, tracer);
           shared.wake(Shared.NAMED);
+        });
+  }
+
+  private Routine lentCall(Routine leaveTarget) {
+    return emitter.routine(
+        "lentCall",
+        "a call for who traces the helper; who comes behind it has no tracer any more",
+        ImmutableList.of(),
+        () -> {
+          assembler.syscall();
+          emitter.run(leaveTarget);
+        });
+  }
+
+  private Routine lentClone(Routine leaveTarget) {
+    return emitter.routine(
+        "lentClone",
+        "a clone for who traces the helper; as above, and a thread that was born of it ends",
+        ImmutableList.of(),
+        () -> {
+          Assembler.Label parent = new Assembler.Label();
+          assembler.syscall();
+          assembler.operate(Operation.CMP, Register.RAX, 0);
+          assembler.jump(Condition.NOT_EQUAL, parent);
+          assembler.move(Register.RDI, 0);
+          assembler.move(Register.RAX, Sys.EXIT);
+          assembler.syscall();
+          assembler.place(parent);
+          emitter.run(leaveTarget);
         });
   }
 
