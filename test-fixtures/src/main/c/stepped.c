@@ -1,11 +1,11 @@
 /*
- * stepped: counts how often a program comes to an instruction, from its first one to its end, by
- * running it step by step: it knows nothing of breakpoints, jumps or the loader.
+ * stepped: counts how often a program comes to each of two instructions, from its first one to its
+ * end, by running it step by step: it knows nothing of breakpoints, jumps or the loader.
  *
- *   stepped OBJECT ADDRESS PROGRAM [ARGUMENT]...
+ *   stepped OBJECT ADDRESS OBJECT ADDRESS PROGRAM [ARGUMENT]...
  *
  * OBJECT is the end of the path of the file that the instruction is in, ADDRESS its link-time
- * address, in hexadecimal digits. Writes the number on a line to standard error. The program must
+ * address, in hexadecimal digits. Writes both numbers on a line to standard error. The program must
  * have one thread.
  */
 #include <errno.h>
@@ -19,7 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PAGE = 4096 };
+enum { PAGE = 4096, SITES = 2 };
 
 static int fail(const char *what) {
   fprintf(stderr, "stepped: %s: %s\n", what, strerror(errno));
@@ -47,29 +47,33 @@ static unsigned long base(pid_t pid, const char *object) {
 }
 
 int main(int argc, char **argv) {
-  if (argc < 4) return fail("OBJECT ADDRESS PROGRAM");
-  unsigned long address = strtoul(argv[2], NULL, 16);
+  char **program = argv + 1 + 2 * SITES;
+  if (argc <= 1 + 2 * SITES) return fail("OBJECT ADDRESS OBJECT ADDRESS PROGRAM");
+  unsigned long addresses[SITES];
+  for (int i = 0; i < SITES; i++) addresses[i] = strtoul(argv[2 + 2 * i], NULL, 16);
   pid_t child = fork();
   if (child < 0) return fail("fork");
   if (child == 0) {
     ptrace(PTRACE_TRACEME, 0, NULL, NULL);
-    execv(argv[3], argv + 3);
+    execv(program[0], program);
     _exit(fail("execv"));
   }
-  long count = 0;
+  long counts[SITES] = {0};
   int status;
   for (;;) {
     if (waitpid(child, &status, 0) < 0) return fail("waitpid");
     if (!WIFSTOPPED(status)) break;
     struct user_regs_struct now;
     if (ptrace(PTRACE_GETREGS, child, NULL, &now) != 0) return fail("PTRACE_GETREGS");
-    if (now.rip % PAGE == address % PAGE) {
-      unsigned long start = base(child, argv[1]);
-      count += start != 0 && now.rip == start + address;
+    for (int i = 0; i < SITES; i++) {
+      if (now.rip % PAGE == addresses[i] % PAGE) {
+        unsigned long start = base(child, argv[1 + 2 * i]);
+        counts[i] += start != 0 && now.rip == start + addresses[i];
+      }
     }
     int signal = WSTOPSIG(status) == SIGTRAP ? 0 : WSTOPSIG(status);
     if (ptrace(PTRACE_SINGLESTEP, child, NULL, signal) != 0) return fail("PTRACE_SINGLESTEP");
   }
-  fprintf(stderr, "%ld\n", count);
+  fprintf(stderr, "%ld %ld\n", counts[0], counts[1]);
   return 0;
 }
