@@ -9,13 +9,16 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
+import sun.misc.Signal;
+import sun.misc.SignalHandler;
 
 /**
  * While it is open, keys of the terminal are read one by one, and not shown. Ctrl-C stays what it
  * is. The terminal's settings are put back when it is closed: also at the end of the JVM, where an
- * {@link Interruption} around it waits for that.
+ * {@link Interruption} around it waits for that; and while Ctrl-Z has stopped this process.
  */
 final class Keys implements AutoCloseable {
+  private static final Signal STOP = new Signal("TSTP");
   private static final File TERMINAL = new File("/dev/tty");
 
   /** No lines, no echo; a read ends after a tenth of a second without a key: see termios(3). */
@@ -35,6 +38,7 @@ final class Keys implements AutoCloseable {
   /** As stty -g has printed them; null: no key is read. */
   private final @Nullable String settings;
 
+  private @Nullable SignalHandler before;
   private volatile boolean isClosed;
 
   private Keys(@Nullable String settings) {
@@ -52,7 +56,7 @@ final class Keys implements AutoCloseable {
   static Keys watch(boolean isWanted, char key, Runnable pressed) {
     Keys keys = new Keys(isWanted && SignalsPassedOn.isInForeground() ? settings() : null);
     if (keys.isWatching()) {
-      stty(ONE_BY_ONE);
+      keys.begin();
       Thread reader = new Thread(() -> keys.read(key, pressed), "textpoke keys");
       reader.setDaemon(true);
       reader.start();
@@ -63,6 +67,28 @@ final class Keys implements AutoCloseable {
   /** Whether keys are read. */
   boolean isWatching() {
     return settings != null;
+  }
+
+  private synchronized void begin() {
+    stty(ONE_BY_ONE);
+    before = Signal.handle(STOP, signal -> pause());
+    if (before == SignalHandler.SIG_IGN) {
+      // As who has started this JVM wants it.
+      Signal.handle(STOP, SignalHandler.SIG_IGN);
+    }
+  }
+
+  /** Stops this process as the signal would have; goes on when it is continued. */
+  private synchronized void pause() {
+    String now = settings;
+    if (isClosed || now == null) {
+      return;
+    }
+    stty(List.of(now));
+    run(List.of("sh", "-c", "kill -STOP " + ProcessHandle.current().pid()));
+    if (SignalsPassedOn.isInForeground()) {
+      stty(ONE_BY_ONE);
+    }
   }
 
   private void read(char key, Runnable pressed) {
@@ -88,15 +114,20 @@ final class Keys implements AutoCloseable {
   private static @Nullable String stty(List<String> arguments) {
     List<String> command = new ArrayList<>(STTY);
     command.addAll(arguments);
+    return run(command);
+  }
+
+  /** What a program on the terminal prints; null where it fails. */
+  private static @Nullable String run(List<String> command) {
     try {
-      Process stty =
+      Process running =
           new ProcessBuilder(command)
               .redirectInput(Redirect.from(TERMINAL))
               .redirectError(Redirect.DISCARD)
               .start();
       String printed =
-          new String(stty.getInputStream().readAllBytes(), StandardCharsets.US_ASCII).strip();
-      return stty.onExit().join().exitValue() == 0 ? printed : null; // which no interrupt ends
+          new String(running.getInputStream().readAllBytes(), StandardCharsets.US_ASCII).strip();
+      return running.onExit().join().exitValue() == 0 ? printed : null; // which no interrupt ends
     } catch (IOException noTerminal) {
       return null;
     }
@@ -104,8 +135,11 @@ final class Keys implements AutoCloseable {
 
   /** Puts the settings back. */
   @Override
-  public void close() {
+  public synchronized void close() {
     isClosed = true;
+    if (before != null) {
+      Signal.handle(STOP, before);
+    }
     if (settings != null) {
       stty(List.of(settings));
     }

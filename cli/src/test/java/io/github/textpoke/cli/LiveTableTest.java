@@ -39,6 +39,15 @@ class LiveTableTest {
       while text not in shown and running.poll() is None:
           shown += os.read(master, 10000)
       flags = termios.tcgetattr(slave)[3]
+      if what == 'stop':
+          os.write(master, b'\\x1a')
+          os.waitpid(running.pid, os.WUNTRACED)
+          print('stopped, settings', 'same' if termios.tcgetattr(slave) == before else 'others')
+          running.send_signal(signal.SIGCONT)
+          while termios.tcgetattr(slave)[3] & termios.ECHO:
+              pass
+          flags = termios.tcgetattr(slave)[3]
+          what = 'q'
       if what.startswith('kill '):
           os.kill(int(what[5:]), signal.SIGKILL)
       else:
@@ -117,6 +126,14 @@ class LiveTableTest {
     assertThat(printed)
         .startsWith("exit 130\nflags 0\nsettings same\n")
         .contains("1 of 1 function was called in ");
+    assertThatAllProbesAreGone();
+  }
+
+  @Test
+  void whileItIsStoppedTheTerminalIsAsItWas() throws Exception {
+    String printed = onTerminal(ENDED_BY_Q, "stop");
+
+    assertThat(printed).startsWith("stopped, settings same\nexit 0\nflags 0\nsettings same\n");
     assertThatAllProbesAreGone();
   }
 
