@@ -270,7 +270,7 @@ public final class TargetProcess implements AutoCloseable {
     for (PatchPlan plan : standing()) {
       for (Poke poke : plan.pokes()) {
         if (region.contains(poke.address())) {
-          oldest.putIfAbsent(poke.address(), poke.site());
+          oldest.putIfAbsent(poke.address(), region.within(poke.site()));
         }
       }
     }

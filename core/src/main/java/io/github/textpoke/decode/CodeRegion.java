@@ -76,6 +76,16 @@ public record CodeRegion(
     return (int) (at - address);
   }
 
+  /**
+   * A site that begins inside, as far as it lies in the region: a jump may stand in padding too.
+   */
+  public Site within(Site site) {
+    long inside = end() - site.address();
+    return inside < site.length()
+        ? new Site(site.address(), site.bytes().slice(0, (int) inside))
+        : site;
+  }
+
   /** The same region as it stood before we patched it. */
   public CodeRegion recovered() {
     CodeBytes recovered = bytes;

@@ -51,13 +51,19 @@ public final class ObjectSweep {
 
   private final Units units;
   private final AddressLinks links;
+  private final UnitUses uses;
   private final ImmutableLongArray unresolved;
   private final long instructions;
 
   private ObjectSweep(
-      Units units, AddressLinks links, ImmutableLongArray unresolved, long instructions) {
+      Units units,
+      AddressLinks links,
+      UnitUses uses,
+      ImmutableLongArray unresolved,
+      long instructions) {
     this.units = units;
     this.links = links;
+    this.uses = uses;
     this.unresolved = unresolved;
     this.instructions = instructions;
   }
@@ -126,6 +132,31 @@ public final class ObjectSweep {
     return units.isStart(address);
   }
 
+  /**
+   * Whether an instruction of another function calls the start of one at {@code address}, or takes
+   * its address. A part that was split off is only jumped to.
+   */
+  public boolean isCalled(long address) {
+    return isStart(address) && uses.isCalled(units.at(address));
+  }
+
+  /**
+   * Whether of all functions, and parts of such, only those in {@code ranges} jump to the start of
+   * one at {@code address}; what can't be read does not count.
+   */
+  public boolean isJumpedToOnlyFrom(long address, Iterable<FunctionRange> ranges) {
+    int jumper = isStart(address) ? uses.onlyJumper(units.at(address)) : UnitUses.SEVERAL;
+    if (jumper < 0) {
+      return false;
+    }
+    for (FunctionRange range : ranges) {
+      if (range.contains(units.start(jumper))) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   /** The first start of a function, or part of one, in {@code [from, to)}. */
   public OptionalLong startIn(long from, long to) {
     int index = units.firstFrom(from);
@@ -153,6 +184,7 @@ public final class ObjectSweep {
     private final JumpTables tables;
     private final TableDecoder decoder = new TableDecoder();
     private final AddressLinks.Builder links;
+    private final UnitUses uses;
     private final ImmutableLongArray.Builder unresolved = ImmutableLongArray.builder();
     private long instructions;
 
@@ -161,6 +193,7 @@ public final class ObjectSweep {
       this.loaded = loaded;
       this.units = units;
       this.tables = new JumpTables(image, loaded);
+      this.uses = new UnitUses(units.count());
       this.links = new AddressLinks.Builder(Relocations.lowestAddress(image));
     }
 
@@ -171,7 +204,7 @@ public final class ObjectSweep {
         }
         sweep(CodeRegion.of(image.name(), range.start(), loaded.code(range)));
       }
-      return new ObjectSweep(units, links.build(), unresolved.build(), instructions);
+      return new ObjectSweep(units, links.build(), uses, unresolved.build(), instructions);
     }
 
     private void sweep(CodeRegion code) {
@@ -198,14 +231,27 @@ public final class ObjectSweep {
         long decoded = function.decoded(i);
         if (Decoded.branchWidth(decoded) != 0) {
           lead(function, function.address(i), function.branchTarget(i));
+          use(function, i, function.branchTarget(i));
         } else if (Decoded.ripWidth(decoded) != 0) {
           lead(function, function.address(i), function.ripTarget(i));
+          use(function, i, function.ripTarget(i));
         }
         if (Decoded.flow(decoded) == Flow.INDIRECT_JUMP) {
           long jump = function.address(i);
           if (tables.resolve(function, i, target -> lead(function, jump, target)).isPresent()) {
             unresolved.add(jump);
           }
+        }
+      }
+    }
+
+    /** Notes what another function does to the start of one. */
+    private void use(FunctionCode function, int index, long target) {
+      if (!function.contains(target) && units.isStart(target)) {
+        switch (Decoded.flow(function.decoded(index))) {
+          case JUMP, CONDITIONAL_JUMP, COUNTER_JUMP ->
+              uses.jumped(units.at(target), units.at(function.address(index)));
+          default -> uses.called(units.at(target));
         }
       }
     }

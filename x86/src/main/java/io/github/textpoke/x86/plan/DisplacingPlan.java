@@ -5,6 +5,7 @@ import static com.google.common.base.Preconditions.checkArgument;
 import com.google.common.base.Strings;
 import com.google.common.collect.ImmutableList;
 import io.github.textpoke.CodeBytes;
+import io.github.textpoke.Site;
 import io.github.textpoke.decode.CodeRegion;
 import io.github.textpoke.decode.Decoded;
 import io.github.textpoke.decode.Disassembly;
@@ -70,7 +71,7 @@ public record DisplacingPlan(
   private static void checkLeadsTo(
       OutOfLineCopy copy, PatchPlan plan, Optional<Entrances.Unentered> unentered) {
     Optional<Poke> found =
-        plan.pokes().stream().filter(poke -> poke.site().equals(copy.displaced())).findFirst();
+        plan.pokes().stream().filter(poke -> isOf(poke, copy.displaced())).findFirst();
     checkArgument(
         found.isPresent(), "a plan for %s and a copy of %s", plan.pokes(), copy.displaced());
     Poke poke = found.orElseThrow();
@@ -87,6 +88,14 @@ public record DisplacingPlan(
           "%s does not lead to its copy",
           boundary);
     }
+  }
+
+  /** The jump may stand in padding too that is behind the displaced instructions. */
+  private static boolean isOf(Poke poke, Site displaced) {
+    return poke.address() == displaced.address()
+        && poke.length() >= displaced.length()
+        && poke.site().bytes().slice(0, displaced.length()).equals(displaced.bytes())
+        && (poke.length() == displaced.length() || poke.oldLength() == displaced.length());
   }
 
   /**

@@ -54,14 +54,16 @@ final class DisplacingRules {
   }
 
   /**
-   * The poke that puts {@code jump} over all instructions of {@code copy}, at least two.
+   * The poke that puts {@code jump} over all instructions of {@code copy}: at least two, or as many
+   * as there are before padding that it needs too.
    *
    * @throws PlanRefusedException by rule 16 if one of them is in a restartable sequence, by rule 15
    *     if the first can be interrupted half done, by rule 1 or 11 if the jump leads into the
    *     middle of an instruction
    */
   Poke poke(OldCode first, OutOfLineCopy copy, Assembly jump, int needed) {
-    OldCode run = new OldCode(copy.displaced(), first.now(), first.before(), first.previous());
+    Site site = site(copy.displaced(), needed);
+    OldCode run = new OldCode(site, first.now(), first.before(), first.previous());
     siteRules.checkRseq(run);
     CodeBytes bytes =
         jump.at(run.site().address(), needed).concat(CodeBytes.filled(run.length() - needed, INT3));
@@ -75,12 +77,22 @@ final class DisplacingRules {
                         (int) (entry.getKey() - run.site().address()), entry.getValue()))
             .collect(ImmutableList.toImmutableList());
     return Poke.displacing(
-        run.site(),
-        run.length(),
+        site,
+        copy.displacedLength(),
         inside,
         bytes,
         fresh.length(),
         new TrapAction.Redirect(copy.address()));
+  }
+
+  /** What is displaced, and so much of the padding behind it as the jump needs. */
+  private Site site(Site displaced, int needed) {
+    if (displaced.length() >= needed) {
+      return displaced;
+    }
+    CodeRegion code = reading.code();
+    int at = code.offsetOf(displaced.address());
+    return new Site(displaced.address(), code.bytes().slice(at, at + needed));
   }
 
   private void checkPlace(OldCode first, int needed, long address) {

@@ -6,6 +6,8 @@ import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException.BadObjectException;
 import io.github.textpoke.PatchException.PlanRefusedException;
 import io.github.textpoke.decode.CodeRegion;
+import io.github.textpoke.decode.Decoded;
+import io.github.textpoke.decode.Flow;
 import io.github.textpoke.decode.InstructionDecoder;
 import io.github.textpoke.elf.AddressLinks;
 import io.github.textpoke.elf.EhFrame;
@@ -16,6 +18,8 @@ import io.github.textpoke.elf.LoadedBytes;
 import io.github.textpoke.elf.Relocations;
 import io.github.textpoke.elf.Symbol;
 import io.github.textpoke.elf.Symbols;
+import io.github.textpoke.x86.flow.ExitSearch;
+import io.github.textpoke.x86.flow.FunctionExits;
 import io.github.textpoke.x86.flow.JumpTables;
 import io.github.textpoke.x86.flow.ObjectSweep;
 import java.util.ArrayList;
@@ -90,6 +94,7 @@ public final class Entrances {
   private final LandingPads pads;
   private final AddressLinks pointers;
   private final ObjectSweep sweep;
+  private final ExitSearch exitSearch;
 
   private Entrances(ElfImage image, Symbols symbols, long bias, RseqSections rseq) {
     this.image = image;
@@ -102,6 +107,7 @@ public final class Entrances {
     this.pads = LandingPads.of(image);
     this.pointers = Relocations.pointersToCode(image);
     this.sweep = ObjectSweep.of(image);
+    this.exitSearch = new ExitSearch(image, loaded, symbols, pointers, sweep);
   }
 
   /**
@@ -140,10 +146,21 @@ public final class Entrances {
    * As {@link #check}, but for other functions that lead inside: these are found and not refused.
    */
   Entered look(InstructionDecoder decoder, CodeRegion function, long site, int length) {
+    return look(decoder, function, site, length, function.end());
+  }
+
+  /**
+   * As {@link #look(InstructionDecoder, CodeRegion, long, int)}.
+   *
+   * @param padding absolute address from which on there is only padding behind an exit, in which
+   *     the function may end
+   */
+  Entered look(
+      InstructionDecoder decoder, CodeRegion function, long site, int length, long padding) {
     Reading reading = new Reading(decoder, function);
     reading.boundary(site);
     EnteredRun run = EnteredRun.of(reading, site, length, bias);
-    checkSameAsFile(reading);
+    checkSameAsFile(reading.recovered());
     rseq.obstacle(site, run.absoluteEnd())
         .ifPresent(
             obstacle -> {
@@ -152,7 +169,7 @@ public final class Entrances {
             });
     OwnFunction own = new OwnFunction(run, new JumpTables(image, loaded), sweep::isStart);
     own.check();
-    checkUnwinding(run);
+    checkUnwinding(run, padding - bias);
     checkNames(run, function);
     checkPointers(run);
     List<Entrant> entrants = new ArrayList<>();
@@ -160,6 +177,58 @@ public final class Entrances {
     return new Entered(
         new Unentered(site, run.absoluteEnd(), run.function().count(), own.tableEntries(), outside),
         ImmutableList.copyOf(entrants));
+  }
+
+  /**
+   * By which instructions control leaves a function.
+   *
+   * @param decoder reads it; stays yours
+   * @param function absolute, as it stands now
+   * @return with link-time addresses, see {@link #bias}
+   */
+  FunctionExits exits(InstructionDecoder decoder, CodeRegion function) {
+    CodeRegion code = function.recovered();
+    checkSameAsFile(code);
+    return exitSearch.of(decoder, CodeRegion.of(code.name(), code.address() - bias, code.bytes()));
+  }
+
+  /** What to add to a link-time address for an absolute one. */
+  long bias() {
+    return bias;
+  }
+
+  /**
+   * A function with the no-operations that stand behind it before the next one, as far as the file
+   * holds them.
+   *
+   * @param most bytes, at most
+   */
+  CodeRegion withPadding(InstructionDecoder decoder, CodeRegion function, int most) {
+    long end = function.end() - bias;
+    long next = sweep.startIn(end, end + most).orElse(end + most);
+    int name = firstName(end);
+    if (name < names.length) {
+      next = Math.min(next, names[name]);
+    }
+    CodeBytes padding = loaded.bytes(end, next - end).orElse(CodeBytes.EMPTY);
+    int length = 0;
+    CodeRegion region = CodeRegion.of("padding", end, padding.concat(CodeBytes.of(0)));
+    while (length < padding.length()) {
+      long decoded = decoder.decode(region, length);
+      if (!Decoded.isDecoded(decoded)
+          || Decoded.flow(decoded) != Flow.NOP
+          || length + Decoded.length(decoded) > padding.length()) {
+        break;
+      }
+      length += Decoded.length(decoded);
+    }
+    return new CodeRegion(
+        function.name(),
+        function.address(),
+        function.bytes().concat(padding.slice(0, length)),
+        function.entryPoints(),
+        function.originals(),
+        function.backing());
   }
 
   /**
@@ -181,8 +250,7 @@ public final class Entrances {
   }
 
   /** What the file does not hold can't have been read of the rest of the object either. */
-  private void checkSameAsFile(Reading reading) {
-    CodeRegion code = reading.recovered();
+  private void checkSameAsFile(CodeRegion code) {
     CodeBytes inFile =
         loaded
             .bytes(code.address() - bias, code.bytes().length())
@@ -207,7 +275,7 @@ public final class Entrances {
     }
   }
 
-  private void checkUnwinding(EnteredRun run) {
+  private void checkUnwinding(EnteredRun run, long padding) {
     ImmutableLongArray inFunction = pads.in(run.functionStart(), run.to());
     for (int i = 0; i < inFunction.length(); i++) {
       if (run.isEnteredFrom(inFunction.get(i))) {
@@ -217,7 +285,7 @@ public final class Entrances {
     for (FunctionRange range : frames.startingIn(run.from() + 1, run.to())) {
       throw run.enteredAt(range.start(), "by .eh_frame a function, or a part of one, begins there");
     }
-    for (FunctionRange range : frames.endingIn(run.from() + 1, run.to())) {
+    for (FunctionRange range : frames.endingIn(run.from() + 1, Math.min(run.to(), padding))) {
       throw run.enteredAt(
           range.end(), "by .eh_frame a function ends there, and what follows is another");
     }

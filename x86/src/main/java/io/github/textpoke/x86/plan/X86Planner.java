@@ -177,6 +177,56 @@ public final class X86Planner {
   }
 
   /**
+   * Finds the entry and all exits of a function, as runs of instructions that can each be displaced
+   * by a jump.
+   *
+   * @param code the whole function, as it stands now
+   * @param site absolute address of the instruction at the entry from which on a jump displaces
+   * @param entryLength how many bytes it displaces there, see {@link #displace}
+   * @param entrances of the object that holds the function
+   * @param parts of the function that were split off
+   * @throws PlanRefusedException by rule 7 if it is not known where control leaves the function, by
+   *     any of the {@link Rules} if no jump can stand at one of the exits
+   */
+  public FunctionEnds ends(
+      CodeRegion code, long site, int entryLength, Entrances entrances, PartSource parts) {
+    return FunctionEnds.of(this, code, site, entryLength, entrances, parts);
+  }
+
+  /**
+   * Plans a jump at the start of a run of instructions that ends by one by which control leaves the
+   * function. Displaced code goes on to be run in an out-of-line copy, whose bytes the result
+   * holds.
+   *
+   * @param run of {@link FunctionEnds}, or one that begins at a function's entry
+   * @param target absolute address where the jump leads
+   * @param copy absolute address where the copy will stand, as for {@link #displace}
+   * @param entrances of the object that holds the function
+   * @throws PlanRefusedException if one of the {@link Rules} forbids it
+   */
+  public DisplacingPlan displace(ExitRun run, long target, long copy, Entrances entrances) {
+    Reading reading = new Reading(decoder, run.code());
+    SiteRules siteRules = new SiteRules(reading, rseq);
+    OldCode first = siteRules.check(run.start());
+    Assembly jump = Assembly.jmp(target);
+    int needed = ExitRun.JUMP;
+    DisplacingRules rules = new DisplacingRules(reading, siteRules, shadowStacks);
+    OutOfLineCopy displaced = rules.copy(first, run.length(), copy, ImmutableMap.of());
+    if (needed <= first.length() && run.length() == first.length()) {
+      return new DisplacingPlan(
+          replace(run.code(), run.start(), jump), displaced, Optional.empty());
+    }
+    Poke poke = rules.poke(first, displaced, jump, needed);
+    Entrances.Entered entered =
+        entrances.look(decoder, run.code(), run.start(), poke.length(), run.end());
+    if (!entered.entrants().isEmpty()) {
+      throw entered.entrants().get(0).refusal();
+    }
+    return new DisplacingPlan(
+        plan(poke), displaced, Optional.of(entered.unentered()).filter(any -> poke.displaces()));
+  }
+
+  /**
    * Plans to set a breakpoint at {@code site} that stays.
    *
    * @param code the function that holds the site, as it stands now

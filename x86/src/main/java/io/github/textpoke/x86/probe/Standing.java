@@ -53,7 +53,9 @@ final class Standing {
         code.address(),
         code.bytes(),
         code.entryPoints(),
-        ImmutableList.copyOf(oldest.subMap(code.address(), code.end()).values()),
+        oldest.subMap(code.address(), code.end()).values().stream()
+            .map(code::within)
+            .collect(ImmutableList.toImmutableList()),
         code.backing());
   }
 

@@ -5,6 +5,7 @@ import com.google.common.collect.ImmutableSortedMap;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException.PlanRefusedException;
 import io.github.textpoke.decode.Instruction;
+import io.github.textpoke.x86.relocate.OutOfLineCopy.Insertion;
 import io.github.textpoke.x86.relocate.OutOfLineCopy.Stretch;
 import io.github.textpoke.x86.relocate.Relocator.Moved;
 import java.util.ArrayList;
@@ -43,14 +44,20 @@ final class Layout {
    * Places all of {@code code} from {@code address} on.
    *
    * @param copied as for {@link OutOfLineCopy#of}
+   * @param inserted likewise
    * @throws PlanRefusedException if an instruction can't be moved
    */
-  static Layout of(DisplacedCode code, long address, Map<Long, Long> copied) {
+  static Layout of(
+      DisplacedCode code, long address, Map<Long, Long> copied, Map<Long, Insertion> inserted) {
     Layout layout = new Layout(code, address);
     Relocator relocator = new Relocator(code, copied);
     boolean goesOn = true;
     for (Instruction old : code.instructions()) {
-      Moved moved = relocator.move(old);
+      Insertion insertion = inserted.get(old.address());
+      Moved moved =
+          insertion == null
+              ? relocator.move(old)
+              : relocator.moveBehind(old, insertion, layout.end());
       layout.boundaries.put(old.address(), layout.end());
       moved.parts().forEach(part -> layout.place(part, old, old.address()));
       goesOn = moved.goesOn();

@@ -11,6 +11,9 @@ final class Opcode {
   /** Length in bytes of {@code jmp rel32}. */
   static final int NEAR_JUMP = 5;
 
+  /** Length in bytes of {@code jcc rel32}. */
+  static final int NEAR_CONDITIONAL_JUMP = 6;
+
   private Opcode() {}
 
   /**

@@ -59,6 +59,13 @@ public record OutOfLineCopy(
   /** Push, move of the high half, and an operand whose displacement grows from 8 to 32 bits. */
   private static final int CALL_GROWTH = 5 + 8 + 3;
 
+  /** Code that is put into a copy. */
+  @FunctionalInterface
+  public interface Insertion {
+    /** It, for an absolute address. */
+    CodeBytes at(long address);
+  }
+
   /**
    * A run of the copy's bytes of which the same is true. While a thread stands in it, its frame is
    * that of the old code at {@code old}, but for {@code pushed} bytes more on the stack.
@@ -138,8 +145,27 @@ public record OutOfLineCopy(
       int minimum,
       long address,
       Map<Long, Long> copied) {
+    return of(decoder, code, site, minimum, address, copied, ImmutableMap.of());
+  }
+
+  /**
+   * As {@link #of(InstructionDecoder, CodeRegion, long, int, long, Map)}, with code of somebody
+   * else in it.
+   *
+   * @param inserted absolute addresses of displaced instructions by which control leaves, and for
+   *     each what is run in the copy before it; where that is a conditional jump, only if it is
+   *     taken. The code may change flags, and falls through at its end
+   */
+  public static OutOfLineCopy of(
+      InstructionDecoder decoder,
+      CodeRegion code,
+      long site,
+      int minimum,
+      long address,
+      Map<Long, Long> copied,
+      Map<Long, Insertion> inserted) {
     DisplacedCode displaced = DisplacedCode.of(decoder, code, site, minimum);
-    Layout layout = Layout.of(displaced, address, copied);
+    Layout layout = Layout.of(displaced, address, copied, inserted);
     checkArgument(
         Long.compareUnsigned(layout.end() - 1, address) >= 0,
         "the copy at 0x%s wraps around",

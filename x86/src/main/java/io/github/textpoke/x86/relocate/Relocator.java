@@ -5,6 +5,7 @@ import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException.PlanRefusedException;
 import io.github.textpoke.decode.Decoded;
 import io.github.textpoke.decode.Instruction;
+import io.github.textpoke.x86.relocate.OutOfLineCopy.Insertion;
 import java.util.Map;
 
 /**
@@ -89,6 +90,59 @@ final class Relocator {
       case SYSTEM_CALL, INTERRUPT, FAR, TRANSACTION, FAULT, BREAKPOINT ->
           throw Immovable.refusal(code, old);
     };
+  }
+
+  /**
+   * Moves {@code old}, by which control leaves the function, and puts code before it; before a
+   * conditional jump so that it is run if that is taken:
+   *
+   * <pre>
+   *         jcc  behind, on the opposite condition
+   *         the code
+   *         jmp  target
+   * behind:
+   * </pre>
+   *
+   * @param address absolute address of the copy
+   */
+  Moved moveBehind(Instruction old, Insertion insertion, long address) {
+    Moved alone = move(old);
+    switch (old.flow()) {
+      case RETURN, JUMP, INDIRECT_JUMP -> {
+        return new Moved(
+            ImmutableList.<Part>builder()
+                .add(new Part.Fixed(insertion.at(address), 0))
+                .addAll(alone.parts())
+                .build(),
+            false);
+      }
+      case CONDITIONAL_JUMP -> {
+        CodeBytes inserted = insertion.at(address + Opcode.NEAR_CONDITIONAL_JUMP);
+        // The lowest of the four bits that name a condition turns it round (SDM vol. 2A, Jcc).
+        int opposite = (old.bytes().at(Decoded.branchOffset(old.decoded()) - 1) & 0x0f) ^ 1;
+        CodeBytes over =
+            CodeBytes.of(0x0f, 0x80 | opposite)
+                .concat(Return.dword(inserted.length() + Opcode.NEAR_JUMP));
+        return new Moved(
+            ImmutableList.of(
+                new Part.Fixed(over, 0), new Part.Fixed(inserted, 0), branch(old, JUMP)),
+            true);
+      }
+      case NEXT,
+          NOP,
+          LANDING_PAD,
+          COUNTER_JUMP,
+          CALL,
+          INDIRECT_CALL,
+          FAR,
+          SYSTEM_CALL,
+          INTERRUPT,
+          BREAKPOINT,
+          TRANSACTION,
+          FAULT ->
+          throw new IllegalArgumentException("control does not leave by " + old);
+    }
+    throw new AssertionError(old.flow());
   }
 
   /**
