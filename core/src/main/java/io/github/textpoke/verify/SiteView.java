@@ -57,11 +57,6 @@ final class SiteView {
     return visible.mayShow(0, poke.displacedBytes().slice(0, length));
   }
 
-  /** Whether the several instructions of both are the old code, or of both the new. */
-  boolean isLike(SiteView other) {
-    return poke.displaces() && other.poke.displaces() || poke.restores() && other.poke.restores();
-  }
-
   /** Whether a thread may stand inside. */
   boolean isOccupied() {
     return occupied;
@@ -86,8 +81,7 @@ final class SiteView {
    * Nobody stands inside afterwards, if everybody there and at the entry meets a breakpoint, and
    * nobody can come over from another site.
    *
-   * @param othersAreClosed whether all that {@linkplain #isLike are like} this one {@linkplain
-   *     #isClosed are closed}
+   * @param othersAreClosed whether all that are like this one {@linkplain #isClosed are closed}
    */
   void evacuate(boolean othersAreClosed) {
     if (othersAreClosed

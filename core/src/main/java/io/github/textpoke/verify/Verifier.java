@@ -112,17 +112,20 @@ public final class Verifier {
     for (Poke poke : plan.pokes()) {
       views.add(new SiteView(plan.trapByte(), poke));
     }
+    LikeViews like = new LikeViews(views);
     for (int done = 1; done <= steps.size(); done++) {
       Step step = steps.get(done - 1);
       if (step instanceof SyncCores) {
         views.forEach(SiteView::sync);
+        like.changed();
       } else if (step instanceof Evacuate evacuate) {
         malformed = malformed(evacuate, index, done);
         if (malformed != null) {
           return malformed;
         }
         SiteView left = views.get(index.holding(evacuate.address(), evacuate.length()));
-        left.evacuate(views.stream().filter(left::isLike).allMatch(SiteView::isClosed));
+        left.evacuate(like.areClosed(left));
+        like.evacuated();
       } else if (step instanceof Write write) {
         int i = index.holding(write.address(), write.bytes().length());
         if (i < 0) {
@@ -134,7 +137,8 @@ public final class Verifier {
           return malformed;
         }
         view.write((int) (write.address() - view.poke().address()), write.bytes(), done);
-        Wrong wrong = wrongFetch(view, views);
+        like.changed();
+        Wrong wrong = wrongFetch(view, like);
         if (wrong != null) {
           return counterexample(wrong, done, false);
         }
@@ -163,15 +167,12 @@ public final class Verifier {
   }
 
   /** One after a write to {@code written}: there, and in each that it may lead into. */
-  private @Nullable Wrong wrongFetch(SiteView written, List<SiteView> views) {
+  private @Nullable Wrong wrongFetch(SiteView written, LikeViews like) {
     if (written.mayBeEntered()) {
-      for (SiteView view : views) {
-        if (view.isLike(written) && !view.isOccupied()) {
-          view.occupy();
-          Wrong wrong = view == written ? null : wrongFetch(view, Target.NONE);
-          if (wrong != null) {
-            return wrong;
-          }
+      for (SiteView view : like.occupy(written)) {
+        Wrong wrong = view == written ? null : wrongFetch(view, Target.NONE);
+        if (wrong != null) {
+          return wrong;
         }
       }
     }
