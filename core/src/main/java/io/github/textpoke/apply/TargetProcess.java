@@ -1,5 +1,7 @@
 package io.github.textpoke.apply;
 
+import static com.google.common.base.Preconditions.checkArgument;
+
 import com.google.common.collect.ImmutableList;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException;
@@ -30,6 +32,8 @@ import io.github.textpoke.process.SiteResolver;
 import io.github.textpoke.unwind.CodeObjects;
 import io.github.textpoke.unwind.OwnCode;
 import io.github.textpoke.verify.Verifier;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -514,6 +518,42 @@ public final class TargetProcess implements AutoCloseable {
    */
   public synchronized boolean keepsMemory(Patch patch) {
     return ledger.contents().find(patch.id()).isPresent();
+  }
+
+  /**
+   * Writes eight bytes, at once, to data that a patch has brought along; code of that patch may
+   * read and write them meanwhile. Nothing is stopped.
+   *
+   * @param address absolute, a multiple of 8
+   * @throws WrongStateException if no patch in the ledger has data there
+   * @throws PatchException of the type that names the cause
+   */
+  public synchronized void store(long address, long value) {
+    checkArgument(address % Long.BYTES == 0, "eight bytes at %s", address);
+    execute(
+        engine ->
+            engine.exclusively(
+                () -> {
+                  if (ledger.contents().entries().stream()
+                      .noneMatch(entry -> hasData(entry, address))) {
+                    throw new WrongStateException(
+                        "no patch has data at 0x%x any more".formatted(address));
+                  }
+                  engine.fill(address, littleEndian(value));
+                  return true;
+                }));
+  }
+
+  private static CodeBytes littleEndian(long value) {
+    ByteBuffer bytes = ByteBuffer.allocate(Long.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+    return CodeBytes.of(bytes.putLong(value).array());
+  }
+
+  /** The first extent is code. */
+  private static boolean hasData(LedgerEntry entry, long address) {
+    return entry.note().detour().stream()
+        .flatMap(detour -> detour.memory().stream().skip(1))
+        .anyMatch(extent -> extent.start() <= address && address + Long.BYTES <= extent.end());
   }
 
   private Patch place(CodePatch patch, String label) {

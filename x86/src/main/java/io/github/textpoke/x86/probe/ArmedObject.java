@@ -2,11 +2,11 @@ package io.github.textpoke.x86.probe;
 
 import com.google.common.collect.ImmutableList;
 import io.github.textpoke.apply.ApplyReport;
+import io.github.textpoke.apply.CodePatch;
 import io.github.textpoke.apply.Patch;
 import io.github.textpoke.apply.SharedMemory;
 import io.github.textpoke.apply.TargetProcess;
 import io.github.textpoke.process.ImageInMemory;
-import java.util.Arrays;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
@@ -17,6 +17,7 @@ import org.jspecify.annotations.Nullable;
 final class ArmedObject {
   private final TargetProcess process;
   private final ImageInMemory object;
+  private final ProbeAction action;
   private final ThreadKey key;
   private final ProbePool pool;
 
@@ -32,29 +33,42 @@ final class ArmedObject {
   private boolean isArmed;
 
   /** What is to be added to what is read of the counters. */
-  private long[] offset;
+  private Tally offset;
 
   /** What was counted when it was read last. */
-  private long[] known;
+  private Tally known;
 
   private long data;
 
   ArmedObject(
       TargetProcess process,
       ImageInMemory object,
+      ProbeAction action,
       ImmutableList<Target> targets,
       ThreadKey key,
       ProbePool pool,
       Optional<SharedMemory> shared) {
     this.process = process;
     this.object = object;
+    this.action = action;
     this.targets = targets;
     this.key = key;
     this.pool = pool;
     this.shared = shared;
-    this.patch = new ProbePatch(object, targets, key, pool, shared, this::placed);
-    this.offset = new long[targets.size()];
-    this.known = new long[targets.size()];
+    this.patch = made(targets);
+    this.offset = Tally.none(targets.size());
+    this.known = offset;
+  }
+
+  private ProbePatch made(ImmutableList<Target> now) {
+    return new ProbePatch(object, now.get(0).planner(), slots(now), pool, this::placed);
+  }
+
+  private ProbeSlots slots(ImmutableList<Target> now) {
+    if (action instanceof ProbeAction.Latency) {
+      return new LatencySlots(now, new LatencyTable(now.size(), pool.threads()), key);
+    }
+    return new CountSlots(now, new CounterTable(now.size(), pool.threads()), key, shared);
   }
 
   ImmutableList<Target> targets() {
@@ -64,7 +78,7 @@ final class ArmedObject {
   /** Other patches have come to the functions, or gone from there; the functions are the same. */
   void retarget(ImmutableList<Target> now) {
     targets = now;
-    patch = new ProbePatch(object, now, key, pool, shared, this::placed);
+    patch = made(now);
   }
 
   /** Whether another patch of ours stands over some of its jumps. */
@@ -84,45 +98,44 @@ final class ArmedObject {
   void reserve() {
     CounterTable largest = new CounterTable(pool.slots(), pool.threads());
     CounterTable smallest = new CounterTable(1, pool.threads());
+    ProbeSlots slots = patch.slots();
     process.reserve(
         object.start(),
         object.end(),
-        ProbePatch.codeSize(pool.slots()) + (long) Probes.SEVERAL * ProbeWriter.HEAD,
-        shared.isPresent() ? 0 : largest.size() + Probes.SEVERAL * smallest.size());
-    // The rest is zero.
-    shared.ifPresent(
-        memory ->
-            process
-                .objectMemory()
-                .write(
-                    memory.address(),
-                    patch
-                        .table()
-                        .initial(memory.address())
-                        .slice(0, Math.toIntExact(patch.table().row(0)))));
+        Math.max(
+            slots.codeSize(),
+            CountSlots.codeSize(pool.slots()) + (long) Probes.SEVERAL * ProbeWriter.HEAD),
+        Math.max(
+            slots.dataSize() + CodePatch.ALIGNMENT,
+            shared.isPresent() ? 0 : largest.size() + Probes.SEVERAL * smallest.size()));
+    slots.prepare(process);
   }
 
   ApplyReport arm(String label) {
     Patch applied = process.apply(patch, label);
     last = applied;
     isArmed = true;
+    patch.slots().begin(process, data);
     return applied.report().orElseThrow();
   }
 
   private void placed(long where, boolean isGoneOnWith) {
-    if (shared.isPresent() || (isGoneOnWith && last != null && where == data)) {
+    if (shared.isPresent()) {
       return;
     }
-    offset = counts();
-    // Until the patch is applied, nothing new is counted.
-    last = null;
-    data = where;
-    if (isGoneOnWith) {
-      // What somebody else has counted there is not ours.
-      long[] others = Counters.read(process::read, patch.table(), where);
-      for (int i = 0; i < others.length; i++) {
-        offset[i] -= others[i];
+    if (!isGoneOnWith || last == null || where != data) {
+      offset = tally();
+      // Until the patch is applied, nothing new is counted.
+      last = null;
+      data = where;
+      if (isGoneOnWith) {
+        // What somebody else has counted there is not ours.
+        offset = offset.minus(patch.slots().read(process, where));
       }
+    }
+    if (isGoneOnWith) {
+      // Whoever has disarmed it may not have done so.
+      patch.slots().pause(process, where);
     }
   }
 
@@ -131,27 +144,27 @@ final class ArmedObject {
     if (standing == null || !isArmed) {
       throw new IllegalStateException("it is not armed");
     }
+    if (process.keepsMemory(standing)) {
+      patch.slots().pause(process, data);
+    }
     ApplyReport report = standing.revert();
     isArmed = false;
     return report;
   }
 
   /** What was counted until now. */
-  long[] counts() {
+  Tally tally() {
     if (shared.isPresent()) {
-      return Counters.read(shared.get(), patch.table(), shared.get().address());
+      return patch.slots().read(process, data);
     }
     Patch counting = last;
     if (counting != null) {
-      long[] read = Counters.read(process::read, patch.table(), data);
+      Tally read = patch.slots().read(process, data);
       // Else another patch may have had the memory by then.
       if (process.keepsMemory(counting)) {
-        for (int i = 0; i < read.length; i++) {
-          read[i] += offset[i];
-        }
-        known = read;
+        known = read.plus(offset);
       }
     }
-    return Arrays.copyOf(known, known.length);
+    return known;
   }
 }

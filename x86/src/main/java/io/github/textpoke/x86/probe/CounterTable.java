@@ -10,7 +10,7 @@ import java.nio.ByteOrder;
  * <pre>
  *   +0    for each of the threads: u64 key, 0 while nobody has it; u64 absolute address of the row
  *   rows  one for each of the threads, and behind them the one that the others share:
- *         u64 for each function, how often it was called
+ *         u64 for each function, how often it was called; and behind all of them the other words
  * </pre>
  *
  * <p>A thread takes the first entry that is free, from the one on that the hash of its thread
@@ -20,8 +20,9 @@ import java.nio.ByteOrder;
  *
  * @param functions how many there are
  * @param threads how many have a row of their own, a power of two
+ * @param words how many words a row has for each function: the count, and perhaps one more
  */
-record CounterTable(int functions, int threads) {
+record CounterTable(int functions, int threads, int words) {
   /** Bytes of an entry. */
   static final int ENTRY = 16;
 
@@ -30,9 +31,14 @@ record CounterTable(int functions, int threads) {
 
   private static final int LINES = 128;
 
+  /** With the counts alone. */
+  CounterTable(int functions, int threads) {
+    this(functions, threads, 1);
+  }
+
   /** Bytes of a row. */
   int rowSize() {
-    return roundUp(functions * Long.BYTES);
+    return roundUp(functions * words * Long.BYTES);
   }
 
   private static int roundUp(int size) {

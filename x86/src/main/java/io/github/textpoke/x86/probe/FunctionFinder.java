@@ -2,6 +2,10 @@ package io.github.textpoke.x86.probe;
 
 import com.google.common.base.CharMatcher;
 import com.google.common.collect.ImmutableList;
+import com.google.common.collect.ImmutableSet;
+import com.google.common.collect.Range;
+import com.google.common.collect.RangeSet;
+import com.google.common.collect.TreeRangeSet;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException;
 import io.github.textpoke.PatchException.UnsupportedPlanException;
@@ -15,6 +19,8 @@ import io.github.textpoke.process.SiteName;
 import io.github.textpoke.process.SiteResolver;
 import io.github.textpoke.x86.plan.DisplacingPlan;
 import io.github.textpoke.x86.plan.Entrances;
+import io.github.textpoke.x86.plan.ExitRun;
+import io.github.textpoke.x86.plan.FunctionEnds;
 import io.github.textpoke.x86.plan.RseqSections;
 import io.github.textpoke.x86.plan.X86Planner;
 import io.github.textpoke.x86.probe.Target.OwnJump;
@@ -62,11 +68,12 @@ final class FunctionFinder {
   }
 
   /**
-   * Finds functions.
+   * All functions that match.
    *
    * @param isMeant which of the symbols that match are looked at
+   * @param isTimed whether exits are wanted too
    */
-  Found find(String glob, Predicate<FoundSymbol> isMeant) {
+  Found find(String glob, Predicate<FoundSymbol> isMeant, boolean isTimed) {
     SiteResolver resolver = process.resolver();
     Standing standing = new Standing(process.standing());
     noteShadowStacks();
@@ -81,7 +88,7 @@ final class FunctionFinder {
         CodeRegion code = code(resolver, same.getKey());
         ImageInMemory object = objectAt(resolver, objects, code.address());
         ProbedFunction function = function(names, code.address(), used);
-        Target target = target(function, code, object, standing);
+        Target target = target(function, code, object, standing, isTimed);
         targets.computeIfAbsent(object, any -> new ArrayList<>()).add(target);
       } catch (PatchException refused) {
         unprobed.add(new UnprobedFunction(names.get(0), same.getKey(), refused.what()));
@@ -181,7 +188,11 @@ final class FunctionFinder {
   }
 
   private Target target(
-      ProbedFunction function, CodeRegion found, ImageInMemory object, Standing standing)
+      ProbedFunction function,
+      CodeRegion found,
+      ImageInMemory object,
+      Standing standing,
+      boolean isTimed)
       throws NotProbedException {
     CodeRegion code = standing.withOriginals(found);
     long site = code.address() + (startsWith(code, ENDBR64) ? ENDBR64.length() : 0);
@@ -194,7 +205,43 @@ final class FunctionFinder {
         jump.isPresent()
             ? jump.get().code().bytes().length()
             : length(knowing, code, site, ways, object);
-    return new Target(function, code, site, ways, knowing, length, jump);
+    return new Target(
+        function,
+        code,
+        site,
+        ways,
+        knowing,
+        length,
+        jump,
+        isTimed ? Optional.of(ends(knowing, code, site, length, ways, jump)) : Optional.empty());
+  }
+
+  private FunctionEnds ends(
+      X86Planner planner,
+      CodeRegion code,
+      long site,
+      int length,
+      Entrances entrances,
+      Optional<OwnJump> jump)
+      throws NotProbedException {
+    if (jump.isPresent()) {
+      throw new NotProbedException(
+          "another patch stands at its entry, and calls may come past that without being seen there"
+              + " and be seen at the exits: revert it first");
+    }
+    return planner.ends(
+        code,
+        site,
+        length,
+        entrances,
+        (start, end) ->
+            new CodeRegion(
+                "a part of " + code.name(),
+                start,
+                process.read(start, (int) (end - start)),
+                ImmutableSet.of(),
+                ImmutableList.of(),
+                code.backing()));
   }
 
   private X86Planner planner(ImageInMemory object) {
@@ -229,28 +276,47 @@ final class FunctionFinder {
   /** By address; of two whose jumps would share bytes, the first. */
   private static ImmutableList<Target> apart(List<Target> all, List<UnprobedFunction> unprobed) {
     ImmutableList.Builder<Target> apart = ImmutableList.builder();
-    long end = 0;
+    RangeSet<Long> taken = TreeRangeSet.create();
     for (Target target : all.stream().sorted(Comparator.comparingLong(Target::site)).toList()) {
-      if (target.site() < end) {
+      ImmutableList<Range<Long>> sites = sites(target);
+      if (sites.stream().anyMatch(taken::intersects)) {
         unprobed.add(
             new UnprobedFunction(
                 target.function().name(),
                 target.function().address(),
-                "its first bytes are displaced by the jump at the function before it"));
+                "bytes of it are displaced by a jump of the function before it"));
       } else {
+        taken.addAll(sites);
         apart.add(target);
-        end = target.site() + target.length();
       }
     }
     return apart.build();
   }
 
+  private static ImmutableList<Range<Long>> sites(Target target) {
+    ImmutableList.Builder<Range<Long>> sites = ImmutableList.builder();
+    sites.add(Range.closedOpen(target.site(), target.site() + target.length()));
+    target
+        .ends()
+        .ifPresent(
+            ends -> {
+              sites.add(site(ends.entry()));
+              ends.exits().forEach(exit -> sites.add(site(exit)));
+            });
+    return sites.build();
+  }
+
+  private static Range<Long> site(ExitRun run) {
+    return Range.closedOpen(run.start(), run.start() + run.displacedLength());
+  }
+
   /**
    * Functions as they stand now: with other patches at their entries, or without.
    *
+   * @param isTimed whether exits are wanted too
    * @return {@code before}, where nothing has changed for them
    */
-  ImmutableList<Target> lookAgain(ImmutableList<Target> before) {
+  ImmutableList<Target> lookAgain(ImmutableList<Target> before, boolean isTimed) {
     SiteResolver resolver = process.resolver();
     Standing standing = new Standing(process.standing());
     boolean otherStacks = noteShadowStacks();
@@ -266,7 +332,7 @@ final class FunctionFinder {
       } else {
         CodeRegion code = resolver.codeAt(target.function().address());
         ImageInMemory object = objectAt(resolver, objects, code.address());
-        now.add(targetAgain(target.function(), code, object, standing));
+        now.add(targetAgain(target.function(), code, object, standing, isTimed));
         isSame = false;
       }
     }
@@ -274,9 +340,13 @@ final class FunctionFinder {
   }
 
   private Target targetAgain(
-      ProbedFunction function, CodeRegion code, ImageInMemory object, Standing standing) {
+      ProbedFunction function,
+      CodeRegion code,
+      ImageInMemory object,
+      Standing standing,
+      boolean isTimed) {
     try {
-      return target(function, code, object, standing);
+      return target(function, code, object, standing, isTimed);
     } catch (NotProbedException reason) {
       throw new UnsupportedPlanException(
           function.name() + " can't be probed any more: " + reason.reason, "make the probe anew");

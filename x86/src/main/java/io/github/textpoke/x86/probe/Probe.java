@@ -1,14 +1,17 @@
 package io.github.textpoke.x86.probe;
 
 import com.google.common.collect.ImmutableList;
+import com.google.common.primitives.ImmutableLongArray;
 import io.github.textpoke.PatchException;
 import io.github.textpoke.PatchException.WrongStateException;
 import io.github.textpoke.apply.ApplyReport;
 import io.github.textpoke.apply.Patch;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.function.UnaryOperator;
 import jdk.jfr.EventType;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A probe on one function or on thousands, which can be armed and disarmed any number of times; its
@@ -156,15 +159,30 @@ public final class Probe implements AutoCloseable {
   }
 
   private synchronized ProbeSnapshot snapshotNow() {
+    double nanosPerTick =
+        action instanceof ProbeAction.Latency ? TimeStampCounter.get().nanosPerTick() : 0;
     long nanos = System.nanoTime();
     ImmutableList.Builder<ProbeSnapshot.Counted> counted = ImmutableList.builder();
     for (ArmedObject object : objects) {
-      long[] counts = object.counts();
-      for (int i = 0; i < counts.length; i++) {
-        counted.add(new ProbeSnapshot.Counted(object.targets().get(i).function(), counts[i]));
+      Tally tally = object.tally();
+      for (int i = 0; i < tally.counts().length; i++) {
+        counted.add(
+            new ProbeSnapshot.Counted(
+                object.targets().get(i).function(),
+                tally.counts()[i],
+                latencies(tally.buckets()[i], nanosPerTick)));
       }
     }
     return new ProbeSnapshot(nanos, counted.build());
+  }
+
+  private Optional<Latencies> latencies(long @Nullable [] buckets, double nanosPerTick) {
+    return action instanceof ProbeAction.Latency
+        ? Optional.of(
+            new Latencies(
+                buckets == null ? ImmutableLongArray.of() : ImmutableLongArray.copyOf(buckets),
+                nanosPerTick))
+        : Optional.empty();
   }
 
   /**
@@ -188,11 +206,19 @@ public final class Probe implements AutoCloseable {
           event.calls = calls;
           event.total = counted.count();
           event.period = now.nanos() - before.nanos();
+          Optional<Latencies> times = since(counted, before.functions().get(i));
+          event.p50 = times.map(Latencies::p50).orElse(0L);
+          event.p99 = times.map(Latencies::p99).orElse(0L);
           event.commit();
         }
       }
     }
     return now;
+  }
+
+  private static Optional<Latencies> since(
+      ProbeSnapshot.Counted now, ProbeSnapshot.Counted before) {
+    return now.latencies().map(all -> all.since(before.latencies().orElseThrow()));
   }
 
   /** Disarms it if it is armed. */

@@ -34,4 +34,14 @@ final class ProbeSampleEvent extends Event {
   @Label("Period")
   @Timespan(Timespan.NANOSECONDS)
   long period;
+
+  @Label("Median")
+  @Description("Of the calls that returned in the period; 0 where nobody takes their time")
+  @Timespan(Timespan.NANOSECONDS)
+  long p50;
+
+  @Label("99th Percentile")
+  @Description("Of the calls that returned in the period; 0 where nobody takes their time")
+  @Timespan(Timespan.NANOSECONDS)
+  long p99;
 }

@@ -4,6 +4,8 @@ import com.google.common.collect.ImmutableList;
 import io.github.textpoke.PatchException;
 import io.github.textpoke.PatchException.NoSuchSymbolException;
 import io.github.textpoke.PatchException.PoolFullException;
+import io.github.textpoke.PatchException.UnsupportedPlanException;
+import io.github.textpoke.PatchException.UnsupportedPlatformException;
 import io.github.textpoke.apply.SharedMemory;
 import io.github.textpoke.apply.TargetProcess;
 import io.github.textpoke.process.FoundSymbol;
@@ -73,14 +75,26 @@ public final class Probes {
    * @param action what it does at each call
    * @throws NoSuchSymbolException if nothing matches
    * @throws PoolFullException if more functions of one object match than the pool has slots
+   * @throws UnsupportedPlatformException if times are asked for and the processor's time-stamp
+   *     counter does not count evenly
    * @throws PatchException of the type that names the cause
    */
   public Probe at(String glob, ProbeAction action) {
-    FunctionFinder.Found found = finder.find(glob, symbol -> true);
+    FunctionFinder.Found found = find(glob, symbol -> true, action);
     if (found.isEmpty()) {
       throw noSuchSymbol(glob);
     }
     return probe(glob, action, found, object -> Optional.empty());
+  }
+
+  private FunctionFinder.Found find(
+      String glob, Predicate<FoundSymbol> isMeant, ProbeAction action) {
+    boolean isTimed = action instanceof ProbeAction.Latency;
+    if (isTimed) {
+      // Where it is of no use, that is to be said before anything is done.
+      TimeStampCounter.get();
+    }
+    return finder.find(glob, isMeant, isTimed);
   }
 
   static NoSuchSymbolException noSuchSymbol(String glob) {
@@ -99,7 +113,13 @@ public final class Probes {
    */
   Optional<Probe> outliving(
       String glob, ProbeAction action, Predicate<FoundSymbol> isMeant, List<SharedMemory> files) {
-    FunctionFinder.Found found = finder.find(glob, isMeant);
+    if (action instanceof ProbeAction.Latency) {
+      // A forked child's stack is where its parent's is: they would take each other's times.
+      throw new UnsupportedPlanException(
+          "calls are not timed by counters that forked children share",
+          "count them, or probe the program when it runs");
+    }
+    FunctionFinder.Found found = find(glob, isMeant, action);
     return found.isEmpty()
         ? Optional.empty()
         : Optional.of(probe(glob, action, found, object -> Optional.of(share(object, files))));
@@ -124,7 +144,7 @@ public final class Probes {
       if (each.targets().size() > pool.slots()) {
         throw new PoolFullException(
             each.object().start(),
-            ProbePatch.codeSize(each.targets().size()),
+            CountSlots.codeSize(each.targets().size()),
             new CounterTable(each.targets().size(), pool.threads()).size(),
             pool.words());
       }
@@ -136,6 +156,7 @@ public final class Probes {
                     new ArmedObject(
                         process,
                         each.object(),
+                        action,
                         each.targets(),
                         each.key(),
                         pool,
@@ -148,6 +169,6 @@ public final class Probes {
         action,
         ImmutableList.copyOf(objects),
         found.unprobed(),
-        finder::lookAgain);
+        targets -> finder.lookAgain(targets, action instanceof ProbeAction.Latency));
   }
 }

@@ -2,6 +2,7 @@ package io.github.textpoke.x86.probe;
 
 import io.github.textpoke.decode.CodeRegion;
 import io.github.textpoke.x86.plan.Entrances;
+import io.github.textpoke.x86.plan.FunctionEnds;
 import io.github.textpoke.x86.plan.X86Planner;
 import java.util.Optional;
 
@@ -15,6 +16,7 @@ import java.util.Optional;
  * @param planner that knows of its object's restartable sequences
  * @param length how many bytes from the site on the jump displaces, or replaces
  * @param jump the jump of a patch of ours that stands at the site; empty: there is none
+ * @param ends its entry and all exits, where these are asked for
  */
 record Target(
     ProbedFunction function,
@@ -23,7 +25,8 @@ record Target(
     Entrances entrances,
     X86Planner planner,
     int length,
-    Optional<OwnJump> jump) {
+    Optional<OwnJump> jump,
+    Optional<FunctionEnds> ends) {
   /**
    * A jump of five bytes.
    *

@@ -364,6 +364,23 @@ public final class Assembler {
     bytes(0xc1, 0xe8 | to.low(), count);
   }
 
+  /** {@code to = to >>> (CL & 63)}. */
+  public void shiftRightByCl(Register to) {
+    rex(true, Register.RAX, to);
+    bytes(0xd3, 0xe8 | to.low());
+  }
+
+  /** {@code to} = the number of the highest bit that is set in {@code from}, which is not 0. */
+  public void highestBit(Register to, Register from) {
+    rex(true, to, from);
+    bytes(0x0f, 0xbd, 0xc0 | to.low() << 3 | from.low());
+  }
+
+  /** {@code RDX:RAX} = the time-stamp counter, 32 bits each. */
+  public void timeStamp() {
+    bytes(0x0f, 0x31);
+  }
+
   /** {@code to = to * value}. */
   public void multiply(Register to, int value) {
     rex(true, to, to);
@@ -415,6 +432,18 @@ public final class Assembler {
     for (int use : label.uses) {
       patch(use, label.offset);
     }
+  }
+
+  /**
+   * Names a place outside of this code.
+   *
+   * @param offset from the first byte of this code; below -1, or behind what is written
+   */
+  public void place(Label label, int offset) {
+    if (label.offset != Label.UNKNOWN || offset == Label.UNKNOWN) {
+      throw new IllegalStateException("a label stands in one place");
+    }
+    label.offset = offset;
   }
 
   private void use(Label label) {

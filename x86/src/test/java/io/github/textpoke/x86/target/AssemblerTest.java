@@ -154,6 +154,9 @@ final class AssemblerTest {
       write(a -> a.incrementForAll(base, displacement), "lock inc " + memory);
     }
     write(a -> a.threadBase(base), "rdfsbase " + name(base, 8));
+    write(a -> a.shiftRightByCl(base), "shr %s, cl".formatted(name(base, 8)));
+    write(a -> a.highestBit(base, Register.RAX), "bsr %s, rax".formatted(name(base, 8)));
+    write(a -> a.highestBit(Register.R9, base), "bsr r9, " + name(base, 8));
     write(a -> a.threadPointer(base), "mov %s, fs:[0x0000000000000000]".formatted(name(base, 8)));
     write(Assembler::nopForJump, "nop [rax+rax*1], eax");
     assertReadsAsWritten();
@@ -164,6 +167,7 @@ final class AssemblerTest {
     write(Assembler::signExtend, "cdqe");
     write(Assembler::compareAndSwap, "lock cmpxchg [rdi], edx");
     write(Assembler::copy, "rep movsb");
+    write(Assembler::timeStamp, "rdtsc");
     write(Assembler::ret, "ret");
     write(Assembler::syscall, "syscall");
     write(Assembler::undefined, "ud2");
