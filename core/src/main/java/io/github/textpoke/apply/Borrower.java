@@ -42,6 +42,9 @@ final class Borrower {
 
   private final Candidates candidates = new Candidates();
 
+  /** Null: there is none, and a thread that is borrowed is lost if this JVM is killed meanwhile. */
+  private @Nullable Rescue rescue;
+
   /** A thread of ours, and how system calls are run in it. */
   private record Born(int tid, Injection injection) {}
 
@@ -68,12 +71,13 @@ final class Borrower {
    * Clones a thread through one of the threads that are traced. It is stopped before its first
    * instruction, blocks all signals but SIGTRAP, and nobody else waits for it.
    *
-   * @param syscall address of a {@code syscall} instruction
+   * @param back what brings the borrowed thread back if this JVM is killed
    * @param patience how long to wait for a thread that may be borrowed
    * @return its id
    */
-  int clone(long syscall, Duration patience, Clone arguments) {
-    return start(this::traced, tid -> true, memory -> syscall, patience, arguments).tid();
+  int clone(Rescue back, Duration patience, Clone arguments) {
+    rescue = back;
+    return start(this::traced, tid -> true, memory -> back.gate(), patience, arguments).tid();
   }
 
   private int[] traced() {
@@ -122,7 +126,9 @@ final class Borrower {
       if (tid != 0) {
         if (tracer.tracees.contains(tid) || seize.test(tid)) {
           // Found when the thread is seized: from then on an execve is reported.
-          Injection injection = new Injection(tracer, gadget.applyAsLong(tracer.memory()));
+          // A single step leaves a signal that would kill the target if this JVM is killed.
+          Injection injection =
+              new Injection(tracer, gadget.applyAsLong(tracer.memory()), rescue != null);
           Born born = borrow(tid, injection, arguments);
           if (born != null) {
             return born;
@@ -172,21 +178,27 @@ final class Borrower {
     }
     ptrace.getSignalMask(tid);
     long mask = ptrace.word();
+    Rescue back = rescue;
+    if (back != null) {
+      back.write(tracer.memory(), original, mask);
+      move(tid, arguments, injection);
+    }
     ptrace.setSignalMask(tid, Helper.ALL_BUT_SIGTRAP);
     tracer.deferNewThreads();
     long result;
     do {
-      injected.copyFrom(original);
-      arguments.set(injected, injection.instruction());
+      move(tid, arguments, injection);
       result = injection.run(tid, injected);
       // A stop that is on its way makes the kernel put a clone off (kernel/fork.c, copy_process).
     } while (result == -Errno.ERESTARTNOINTR);
     int born = injection.born();
-    ptrace.setRegisters(tid, original);
     ptrace.setSignalMask(tid, mask);
+    ptrace.setRegisters(tid, original);
     injection.sendAgain(tid);
     // Run from stop to stop, it is past where the kernel would restart the call that it was in.
-    giveBack(tid, groupStopped || injection.groupStopped() || tracer.sigtrap().isIgnored());
+    giveBack(
+        tid,
+        groupStopped || injection.groupStopped() || tracer.sigtrap().isIgnored() || rescue != null);
     if (arguments.equals(Clone.OF_HELPER)) {
       tracer.setHelper(born);
     }
@@ -198,6 +210,16 @@ final class Borrower {
       tracer.awaitStop(born);
     }
     return new Born(born, injection);
+  }
+
+  /** From here on it does not go on by itself where it was, but behind the call. */
+  private void move(int tid, Clone arguments, Injection injection) {
+    injected.copyFrom(original);
+    arguments.set(injected, injection.instruction());
+    if (rescue != null) {
+      injected.setBase(rescue.memory());
+    }
+    ptrace.setRegisters(tid, injected);
   }
 
   private void giveBack(int tid, boolean byAStop) {

@@ -1,14 +1,10 @@
 package io.github.textpoke.apply;
 
-import io.github.textpoke.PatchException.Outcome;
-import io.github.textpoke.PatchException.SystemCallException;
 import io.github.textpoke.linux.Errno;
 import io.github.textpoke.linux.Kernel;
 import io.github.textpoke.linux.Ptrace;
 import io.github.textpoke.linux.Registers;
 import io.github.textpoke.process.ProcStatus;
-import java.util.Objects;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Our thread of the target: it runs system calls at an existing {@code syscall} instruction, one
@@ -34,8 +30,7 @@ final class Helper {
   private final Injection injection;
   private final long syscall;
 
-  /** How it clones; null: it is our own, and does not. */
-  private final @Nullable Injection cloning;
+  private final boolean isLent;
 
   /** As it goes on when it is given back. */
   private final Registers lent = new Registers();
@@ -49,20 +44,19 @@ final class Helper {
    * @param mayMap whether it may map files of ours
    */
   Helper(Tracer tracer, int tid, Injection injection, boolean mayMap) {
-    this(tracer, tid, injection, null, mayMap);
+    this(tracer, tid, injection, false, mayMap);
     // No signal of the program's may run on a stack that it shares.
     ptrace.setSignalMask(tid, ALL_BUT_SIGTRAP);
     poise();
   }
 
-  private Helper(
-      Tracer tracer, int tid, Injection injection, @Nullable Injection cloning, boolean mayMap) {
+  private Helper(Tracer tracer, int tid, Injection injection, boolean isLent, boolean mayMap) {
     this.mayMap = mayMap;
     this.tracer = tracer;
     this.ptrace = tracer.ptrace;
     this.tid = tid;
     this.injection = injection;
-    this.cloning = cloning;
+    this.isLent = isLent;
     this.syscall = injection.instruction();
     ptrace.getRegisters(tid, request);
     sync.copyFrom(request);
@@ -87,13 +81,7 @@ final class Helper {
         tracer.ptrace.resume(tid, sentSignal(status));
       }
     } while (Ptrace.event(status) != Ptrace.EVENT_STOP);
-    Helper helper =
-        new Helper(
-            tracer,
-            tid,
-            new Injection(tracer, lent.call(), true),
-            new Injection(tracer, lent.cloning(), true),
-            true);
+    Helper helper = new Helper(tracer, tid, new Injection(tracer, lent.call(), true), true, true);
     helper.rest();
     return helper;
   }
@@ -107,38 +95,6 @@ final class Helper {
     }
     lent.leaveSystemCall();
     ptrace.setRegisters(tid, lent);
-  }
-
-  /** Whether it is the poker's, and {@link #cloneThread} is possible. */
-  boolean isLent() {
-    return cloning != null;
-  }
-
-  /**
-   * Clones a thread of ours.
-   *
-   * @return its id; it is stopped before its first instruction, and blocks all signals
-   */
-  int cloneThread(Clone arguments) {
-    Injection made = Objects.requireNonNull(cloning, "it was not lent");
-    tracer.deferNewThreads();
-    long result;
-    do {
-      arguments.set(request, made.instruction());
-      result = made.run(tid, request);
-      // A stop that is on its way makes the kernel put a clone off (kernel/fork.c, copy_process).
-    } while (result == -Errno.ERESTARTNOINTR);
-    int born = made.born();
-    poise();
-    boolean isStopped = tracer.releaseDeferred(born);
-    if (born == 0) {
-      throw new SystemCallException(
-          "clone of a thread of ours in process " + tracer.pid(), (int) -result, Outcome.UNTOUCHED);
-    }
-    if (!isStopped) {
-      tracer.awaitStop(born);
-    }
-    return born;
   }
 
   int tid() {
@@ -193,7 +149,7 @@ final class Helper {
    * so that the kernel delivers no signal with it.
    */
   private void poise() {
-    if (isLent()) {
+    if (isLent) {
       ptrace.setRegisters(tid, lent);
       return;
     }
@@ -215,7 +171,7 @@ final class Helper {
       }
       signal = sentSignal(status);
     } while (Ptrace.event(status) != Ptrace.EVENT_STOP);
-    if (isLent()) {
+    if (isLent) {
       // It has gone on meanwhile.
       rest();
     }
@@ -225,7 +181,7 @@ final class Helper {
   void exit() {
     tracer.setHelper(0);
     poise();
-    if (isLent()) {
+    if (isLent) {
       ptrace.detach(tid);
       return;
     }

@@ -7,6 +7,5 @@ package io.github.textpoke.apply;
  *
  * @param tid its thread id
  * @param call address of a {@code syscall} instruction behind which it leaves
- * @param cloning as {@code call}, for a clone: behind it the new thread ends
  */
-record LentHelper(int tid, long call, long cloning) {}
+record LentHelper(int tid, long call) {}

@@ -206,10 +206,7 @@ final class PokerEngine implements Engine {
       held = 0;
       if (request(SessionLayout.COMMAND_RELEASE)
           && session.result() != SessionLayout.RESULT_CANCELLED) {
-        return new LentHelper(
-            session.helper(),
-            session.memory.getLong(SessionLayout.LENT_CALL),
-            session.memory.getLong(SessionLayout.LENT_CLONE));
+        return new LentHelper(session.helper(), session.memory.getLong(SessionLayout.LENT_CALL));
       }
     }
     throw new PokerUnavailableException("it did not stay in the target");

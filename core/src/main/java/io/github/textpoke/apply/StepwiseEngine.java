@@ -13,6 +13,7 @@ import io.github.textpoke.PatchException.TargetExecedException;
 import io.github.textpoke.PatchException.TargetGoneException;
 import io.github.textpoke.PatchException.UnwritableMappingException;
 import io.github.textpoke.apply.Recording.Marks;
+import io.github.textpoke.apply.internal.CallLayout;
 import io.github.textpoke.ledger.Extent;
 import io.github.textpoke.linux.Kernel;
 import io.github.textpoke.linux.NativeBytes;
@@ -278,10 +279,8 @@ final class StepwiseEngine {
     tracer.handlePending();
     tracer.checkAlive();
     seizer.seizeStragglers();
-    int tid =
-        helper.isLent()
-            ? helper.cloneThread(clone)
-            : new Borrower(tracer, NeededCall.CALLING).clone(helper.instruction(), patience, clone);
+    Rescue rescue = new Rescue(code + CallLayout.GATE, at, clone.stack());
+    int tid = new Borrower(tracer, NeededCall.CALLING).clone(rescue, patience, clone);
     return new CalledThread(tracer, helper, this::settle)
         .run(tid, code, clone.stack(), at, timeout, patience);
   }

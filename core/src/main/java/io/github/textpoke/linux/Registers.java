@@ -108,6 +108,11 @@ public final class Registers {
     memory.putLong(ORIG_RAX, -1);
   }
 
+  /** Sets RBX. */
+  public void setBase(long value) {
+    memory.putLong(RBX, value);
+  }
+
   /** Sets the result of a system call. */
   public void setRax(long value) {
     memory.putLong(RAX, value);

@@ -38,5 +38,27 @@ public final class CallLayout {
   /** What {@link #MXCSR} is at the start of a program: all exceptions masked. */
   public static final int MXCSR_AT_START = 0x1f80;
 
+  /**
+   * Offset in the code of a {@code syscall} instruction, for the clone of the thread that calls.
+   * Behind it, if the tracer has died, the new thread ends, and the one that was borrowed for the
+   * clone goes on as it was: RBX points to this memory, and the following was written there before.
+   */
+  public static final int GATE = 0x200;
+
+  /** Its signal mask. */
+  public static final int SAVED_MASK = 0x400;
+
+  /** Its rax, rcx, rdx, rsi, rdi, r8, r9, r10 and r11. */
+  public static final int SAVED_REGISTERS = 0x408;
+
+  /** How many these are. */
+  public static final int SAVED_COUNT = 9;
+
+  /**
+   * The absolute address of its rbx, rip, cs, flags, rsp and ss, for IRET, with room for a signal
+   * frame below.
+   */
+  public static final int SAVED_FRAME = SAVED_REGISTERS + SAVED_COUNT * 8;
+
   private CallLayout() {}
 }

@@ -171,9 +171,6 @@ public final class SessionLayout {
    */
   public static final int LENT_CALL = 328;
 
-  /** As {@link #LENT_CALL}, for a clone: behind it the new thread ends, and the helper leaves. */
-  public static final int LENT_CLONE = 336;
-
   /** Who has begun the session: UTF-8, ended by a zero. */
   public static final int WHO = 0x300;
 

@@ -15,6 +15,21 @@ final class CallerTask {
   private static final int EXIT = Sys.EXIT;
   private static final int WORD = 8;
   private static final int ALL_COMPONENTS = -1;
+  private static final byte[] INT3 = {(byte) 0xcc};
+  private static final byte[] IRETQ = {0x48, (byte) 0xcf};
+
+  /** In the order of {@link CallLayout#SAVED_REGISTERS}. */
+  private static final Register[] SAVED = {
+    Register.RAX,
+    Register.RCX,
+    Register.RDX,
+    Register.RSI,
+    Register.RDI,
+    Register.R8,
+    Register.R9,
+    Register.R10,
+    Register.R11
+  };
 
   private CallerTask() {}
 
@@ -38,7 +53,35 @@ final class CallerTask {
     assembler.move(Register.RAX, EXIT);
     assembler.syscall();
     assembler.undefined();
+    while (assembler.size() < CallLayout.GATE) {
+      assembler.raw(INT3);
+    }
+    gate(assembler);
     return assembler.toByteArray();
+  }
+
+  /** The clone, and what becomes of both threads where nobody traces them any more. */
+  private static void gate(Assembler assembler) {
+    Label borrowed = new Label();
+    assembler.syscall();
+    assembler.operate(Operation.CMP, Register.RAX, 0);
+    assembler.jump(Condition.NOT_EQUAL, borrowed);
+    assembler.move(Register.RDI, 0);
+    assembler.move(Register.RAX, EXIT);
+    assembler.syscall();
+    assembler.place(borrowed);
+    assembler.move(Register.RDI, Sys.SIG_SETMASK);
+    assembler.address(Register.RSI, Register.RBX, CallLayout.SAVED_MASK);
+    assembler.move(Register.RDX, 0);
+    assembler.move(Register.R10, Sys.SIGSET_SIZE);
+    assembler.move(Register.RAX, Sys.RT_SIGPROCMASK);
+    assembler.syscall();
+    for (int i = 0; i < SAVED.length; i++) {
+      assembler.load(SAVED[i], Register.RBX, CallLayout.SAVED_REGISTERS + i * WORD, WORD);
+    }
+    assembler.load(Register.RSP, Register.RBX, CallLayout.SAVED_FRAME, WORD);
+    assembler.pop(Register.RBX);
+    assembler.raw(IRETQ);
   }
 
   private static void callIfAny(Assembler assembler, int function) {

@@ -60,7 +60,6 @@ final class HelperTask {
             });
     Routine leaveTarget = leaveTarget();
     Routine lentCall = lentCall(leaveTarget);
-    Routine lentClone = lentClone(leaveTarget);
     Routine attend = attend();
     Routine start = start(poker);
     main =
@@ -70,7 +69,6 @@ final class HelperTask {
             ImmutableList.of(),
             () -> {
               emitter.set(Shared.LENT_CALL, new Entry(lentCall));
-              emitter.set(Shared.LENT_CLONE, new Entry(lentClone));
               emitter.loop(
                   () -> {
                     emitter.when(
@@ -212,24 +210,6 @@ final class HelperTask {
         ImmutableList.of(),
         () -> {
           assembler.syscall();
-          emitter.run(leaveTarget);
-        });
-  }
-
-  private Routine lentClone(Routine leaveTarget) {
-    return emitter.routine(
-        "lentClone",
-        "a clone for who traces the helper; as above, and a thread that was born of it ends",
-        ImmutableList.of(),
-        () -> {
-          Assembler.Label parent = new Assembler.Label();
-          assembler.syscall();
-          assembler.operate(Operation.CMP, Register.RAX, 0);
-          assembler.jump(Condition.NOT_EQUAL, parent);
-          assembler.move(Register.RDI, 0);
-          assembler.move(Register.RAX, Sys.EXIT);
-          assembler.syscall();
-          assembler.place(parent);
           emitter.run(leaveTarget);
         });
   }
