@@ -1,6 +1,7 @@
 package io.github.textpoke.cli;
 
 import io.github.textpoke.x86.probe.ProbeSnapshot;
+import io.github.textpoke.x86.probe.ProbeSnapshot.Counted;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.util.Comparator;
@@ -47,18 +48,34 @@ final class LiveTable {
   /** What one drawing shows. */
   private static String text(ProbeSnapshot before, ProbeSnapshot now, String ending) {
     double seconds = (now.nanos() - before.nanos()) / 1e9;
-    TextTable table = new TextTable("calls/s", "calls", "function");
+    boolean isTimed = now.functions().stream().anyMatch(each -> each.latencies().isPresent());
+    TextTable table =
+        isTimed
+            ? new TextTable("calls/s", "calls", "p50", "p99", "function")
+            : new TextTable("calls/s", "calls", "function");
     IntStream.range(0, now.functions().size())
         .filter(i -> now.functions().get(i).count() > 0)
         .boxed()
         .sorted(Comparator.comparingLong(i -> -calls(before, now, i)))
         .limit(ROWS)
         .forEach(
-            i ->
-                table.row(
-                    "%,.0f".formatted(calls(before, now, i) / seconds),
-                    "%,d".formatted(now.functions().get(i).count()),
-                    now.functions().get(i).function().name()));
+            i -> {
+              Counted each = now.functions().get(i);
+              String rate = "%,.0f".formatted(calls(before, now, i) / seconds);
+              String count = "%,d".formatted(each.count());
+              String name = each.function().name();
+              each.latencies()
+                  .map(times -> times.since(before.functions().get(i).latencies().orElseThrow()))
+                  .ifPresentOrElse(
+                      times ->
+                          table.row(
+                              rate,
+                              count,
+                              Output.nanos(times.p50()),
+                              Output.nanos(times.p99()),
+                              name),
+                      () -> table.row(rate, count, name));
+            });
     StringWriter text = new StringWriter();
     PrintWriter out = new PrintWriter(text);
     table.print(out);

@@ -78,6 +78,11 @@ final class Output {
     return "%.1f us".formatted(nanos / 1e3);
   }
 
+  /** Nanoseconds, for people. */
+  static String nanos(long nanos) {
+    return "%,d ns".formatted(nanos);
+  }
+
   /** What a change took, for people. */
   static String took(ApplyReport report) {
     return "%s, %s, %s parked, %s traced"

@@ -1,5 +1,6 @@
 package io.github.textpoke.cli;
 
+import io.github.textpoke.x86.probe.ProbeAction;
 import io.github.textpoke.x86.probe.ProbePool;
 import java.time.Duration;
 import org.jspecify.annotations.Nullable;
@@ -16,8 +17,8 @@ import picocli.CommandLine.Spec;
     name = "probe",
     mixinStandardHelpOptions = true,
     description =
-        "Count calls of functions for a time, or until q or Ctrl-C on a terminal; then all is taken"
-            + " back.")
+        "Count calls of functions, and take their times on request, for a time, or until q or Ctrl-C"
+            + " on a terminal; then all is taken back.")
 final class ProbeCommand implements Runnable {
   @Spec
   @SuppressWarnings("NullAway.Init") // picocli sets it
@@ -45,6 +46,12 @@ final class ProbeCommand implements Runnable {
   private @Nullable Duration duration;
 
   @Option(
+      names = "--latency",
+      description =
+          "Take the time of each call, from the entry to the return: median and 99th percentile.")
+  private boolean latency;
+
+  @Option(
       names = "--slots",
       paramLabel = "N",
       description = "How many functions of one object there is room for (default: 4096).")
@@ -68,6 +75,7 @@ final class ProbeCommand implements Runnable {
     } catch (IllegalArgumentException bad) {
       throw new ParameterException(spec.commandLine(), String.valueOf(bad.getMessage()));
     }
-    new Probing(pid, pattern, pool, duration).run(format.json, spec.commandLine().getOut());
+    new Probing(pid, pattern, latency ? ProbeAction.latency() : ProbeAction.count(), pool, duration)
+        .run(format.json, spec.commandLine().getOut());
   }
 }

@@ -1,7 +1,9 @@
 package io.github.textpoke.cli;
 
 import com.google.gson.stream.JsonWriter;
+import io.github.textpoke.x86.probe.Latencies;
 import io.github.textpoke.x86.probe.Probe;
+import io.github.textpoke.x86.probe.ProbeAction;
 import io.github.textpoke.x86.probe.ProbeSnapshot;
 import io.github.textpoke.x86.probe.ProbeSnapshot.Counted;
 import io.github.textpoke.x86.probe.UnprobedFunction;
@@ -33,13 +35,22 @@ record Probed(int pid, String pattern, Probe probe, ProbeSnapshot first, ProbeSn
   @Override
   public void text(PrintWriter out) {
     List<Counted> called = called();
-    TextTable table = new TextTable("calls", "calls/s", "function");
-    called.forEach(
-        each ->
-            table.row(
-                "%,d".formatted(each.count()),
-                "%,.0f".formatted(each.count() / seconds()),
-                each.function().name()));
+    boolean isTimed = probe.action() instanceof ProbeAction.Latency;
+    TextTable table =
+        isTimed
+            ? new TextTable("calls", "calls/s", "p50", "p99", "function")
+            : new TextTable("calls", "calls/s", "function");
+    for (Counted each : called) {
+      String count = "%,d".formatted(each.count());
+      String rate = "%,.0f".formatted(each.count() / seconds());
+      String name = each.function().name();
+      each.latencies()
+          .ifPresentOrElse(
+              times ->
+                  table.row(
+                      count, rate, Output.nanos(times.p50()), Output.nanos(times.p99()), name),
+              () -> table.row(count, rate, name));
+    }
     table.print(out);
     out.printf(
         "%s of %s called in %.3f s%n",
@@ -61,6 +72,13 @@ record Probed(int pid, String pattern, Probe probe, ProbeSnapshot first, ProbeSn
       json.name(each.function().name()).beginObject();
       json.name("address").value(Output.hex(each.function().address()));
       json.name("count").value(each.count());
+      if (each.latencies().isPresent()) {
+        Latencies times = each.latencies().get();
+        json.name("timed").value(times.count());
+        json.name("p50").value(times.p50());
+        json.name("p99").value(times.p99());
+        json.name("max").value(times.max());
+      }
       json.endObject();
     }
     json.endObject();

@@ -19,6 +19,7 @@ final class Probing {
 
   private final int pid;
   private final String pattern;
+  private final ProbeAction action;
   private final ProbePool pool;
   private final @Nullable Duration duration;
   private final CountDownLatch over = new CountDownLatch(1);
@@ -26,9 +27,11 @@ final class Probing {
   /**
    * @param duration null: until the JVM is told to end
    */
-  Probing(int pid, String pattern, ProbePool pool, @Nullable Duration duration) {
+  Probing(
+      int pid, String pattern, ProbeAction action, ProbePool pool, @Nullable Duration duration) {
     this.pid = pid;
     this.pattern = pattern;
+    this.action = action;
     this.pool = pool;
     this.duration = duration;
   }
@@ -42,7 +45,7 @@ final class Probing {
       if (keys.isWatching()) {
         table.endsBy(QUIT);
       }
-      Probe probe = Probes.in(process, pool).at(pattern, ProbeAction.count());
+      Probe probe = Probes.in(process, pool).at(pattern, action);
       ProbeSnapshot first;
       try (Probe armed = probe) {
         armed.arm();

@@ -44,6 +44,31 @@ class ProbeTest {
   }
 
   @Test
+  void takesTheTimesOfCalls() {
+    JsonObject counted =
+        Run.of("probe", program.pid(), "probed:told", "--latency", "--for", "300ms", "--json")
+            .json();
+
+    JsonObject told = counted.getAsJsonObject("functions").getAsJsonObject("probed:told");
+    long timed = told.get("timed").getAsLong();
+    assertThat(timed).isBetween(1L, told.get("count").getAsLong());
+    long p50 = told.get("p50").getAsLong();
+    assertThat(p50).isPositive();
+    assertThat(told.get("p99").getAsLong()).isGreaterThanOrEqualTo(p50);
+    assertThat(told.get("max").getAsLong()).isGreaterThanOrEqualTo(told.get("p99").getAsLong());
+  }
+
+  @Test
+  void showsMediansAndPercentiles() {
+    Run run =
+        Run.of("probe", program.pid(), "libc:str*", "--latency", "--for", "300ms").assertDone();
+
+    assertThat(run.out())
+        .containsPattern("(?m)^calls +calls/s +p50 +p99 +function$")
+        .containsPattern("[0-9,]+ +[0-9,]+ +[0-9,]+ ns +[0-9,]+ ns +libc.so.6:strtok_r");
+  }
+
+  @Test
   void showsTheFunctionsThatWereCalledTheMostCalledFirst() {
     Run run = Run.of("probe", program.pid(), "libc:str*", "--for", "300ms").assertDone();
 

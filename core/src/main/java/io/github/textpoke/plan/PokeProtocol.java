@@ -172,19 +172,27 @@ public final class PokeProtocol {
     }
     List<SiteNow> now = new ArrayList<>(plan.pokes().stream().map(SiteNow::before).toList());
     PokeIndex index = new PokeIndex(plan.pokes());
+    // Whether all sites of a kind are entered already: there may be thousands of them.
+    boolean displacingEntered = true;
+    boolean restoringEntered = false;
     for (Step step : done) {
       if (step instanceof Write write) {
         int i = index.holding(write.address(), write.bytes().length());
         checkArgument(i >= 0, "a write outside of every site: %s", write);
         SiteNow written = now.get(i).after(write);
         now.set(i, written);
-        if (written.isEntered()) {
+        boolean isKnown = written.poke().displaces() ? displacingEntered : restoringEntered;
+        if (written.isEntered() && !isKnown) {
           now.replaceAll(site -> site.enteredFrom(written.poke()));
+          displacingEntered |= written.poke().displaces();
+          restoringEntered |= written.poke().restores();
         }
       } else if (step instanceof Evacuate evacuate) {
         int i = index.holding(evacuate.address(), evacuate.length());
         checkArgument(i >= 0, "an evacuation of no site: %s", evacuate);
         now.set(i, now.get(i).evacuated());
+        displacingEntered = false;
+        restoringEntered = false;
       } else if (!(step instanceof SyncCores)) {
         throw new IllegalStateException("a step that is not known here: " + step);
       }

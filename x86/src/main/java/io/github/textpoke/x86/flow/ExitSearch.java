@@ -33,7 +33,7 @@ import org.jspecify.annotations.Nullable;
  *   <li>An indirect jump through a jump table that is read leads to this function and its parts.
  *       One without a table is an exit if nothing holds, and the function can't have made, an
  *       address inside of it: see {@link JumpTables#ownPointers}.
- *   <li>Nobody else enters the function behind its start, so what it jumps to does not come back;
+ *   <li>No other function enters this one behind its start, so what it jumps to does not come back;
  *       and it does not jump to its start itself: there, a call could not be told from a turn of a
  *       loop.
  * </ol>
@@ -292,7 +292,9 @@ public final class ExitSearch {
       for (int i = links.firstFrom(range.start() + 1);
           i < links.size() && links.target(i) < range.end();
           i++) {
-        if (!isInside(links.source(i))) {
+        // Outside of functions each byte was taken for an instruction: most of it is none.
+        boolean isCode = sweep.functionAt(links.source(i)).isPresent();
+        if (isCode && !isInside(links.source(i))) {
           throw new ObstacleException(
               links.target(i),
               "it is entered behind its start from 0x%x".formatted(links.source(i)));

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.github.textpoke.apply.TargetProcess;
 import io.github.textpoke.fixtures.Fixture;
 import java.time.Duration;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 
 /** Needs the right to trace the programs that it starts. */
@@ -12,6 +13,7 @@ final class LibcProbesTest {
   private static final Duration TIMEOUT = Duration.ofSeconds(300);
   private static final int THREADS = 4;
   private static final int ROUNDS = 30;
+  private static final int TIMED_ROUNDS = 5;
 
   @Test
   void thousandsOfProbesOnABusyProgramComeAndGoTogetherAndCountExactly() {
@@ -35,6 +37,37 @@ final class LibcProbesTest {
       ProbeSnapshot counted = probe.snapshot();
       assertThat(counted.count("llabs")).isEqualTo(program.counter("through"));
       assertThat(counted.count("strtok_r")).isBetween(1L, program.counter("calls"));
+    }
+  }
+
+  @Test
+  void thousandsOfFunctionsAreTimedOnABusyProgramThatGoesOnRight() {
+    try (Fixture program =
+            Fixture.start(
+                "probed", "--function", "llabs", "--busy", "--threads", Integer.toString(THREADS));
+        TargetProcess process = TargetProcess.attach(program.pid())) {
+      Probe probe = Probes.in(process).at("libc:*", ProbeAction.latency());
+      System.out.printf(
+          "%d functions of libc are timed, %d are not%n",
+          probe.functions().size(), probe.unprobed().size());
+      assertThat(probe.functions()).hasSizeGreaterThan(2_000);
+      program.command("go");
+      for (int i = 0; i < TIMED_ROUNDS; i++) {
+        probe.arm();
+        awaitCalls(program, "through");
+        probe.disarm();
+        awaitCalls(program, "calls");
+        program.assertHealthy();
+      }
+      program.command("stop");
+      program.awaitCounter("stopped", THREADS, TIMEOUT);
+      program.assertHealthy();
+      ProbeSnapshot seen = probe.snapshot();
+      assertThat(seen.count("llabs")).isEqualTo(program.counter("through"));
+      for (String name : List.of("llabs", "strtok_r", "qsort", "gmtime_r")) {
+        long timed = seen.latencies(name).orElseThrow().count();
+        assertThat(timed).as(name).isBetween(1L, seen.count(name));
+      }
     }
   }
 
