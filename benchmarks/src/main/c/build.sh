@@ -1,5 +1,6 @@
 #!/bin/sh
-# Compiles the C reference: build.sh OUTPUT_FOLDER. What is up to date is left alone.
+# Compiles the C reference and what measures beside probes: build.sh OUTPUT_FOLDER. What is up to date
+# is left alone.
 set -eu
 out=$1
 cd "$(dirname "$0")"
@@ -13,8 +14,10 @@ if ! command -v gcc > /dev/null; then
   exit 1
 fi
 mkdir -p "$out"
-if [ -x "$out/reference" ] && [ ! reference.c -nt "$out/reference" ] && [ ! build.sh -nt "$out/reference" ]; then
-  exit 0
-fi
-gcc -std=gnu11 -O2 -g -pthread -Wall -Wextra -Werror -ffile-prefix-map="$PWD=." -o "$out/reference.new" reference.c
-mv "$out/reference.new" "$out/reference"
+for program in reference uprobe traced; do
+  if [ ! -x "$out/$program" ] || [ $program.c -nt "$out/$program" ] || [ build.sh -nt "$out/$program" ]; then
+    gcc -std=gnu11 -O2 -g -pthread -Wall -Wextra -Werror -ffile-prefix-map="$PWD=." \
+      -o "$out/$program.new" $program.c
+    mv "$out/$program.new" "$out/$program"
+  fi
+done
