@@ -20,7 +20,6 @@ import java.util.Set;
  * which a jump can displace. Immutable.
  *
  * @param entry that begins at the site asked for; exits may be in it
- * @param entryNeeded how many bytes are to be displaced there
  * @param exits the others, by address
  */
 public record FunctionEnds(ExitRun entry, ImmutableList<ExitRun> exits) {

@@ -8,7 +8,9 @@ import static com.google.common.base.Preconditions.checkArgument;
  * used.
  *
  * @param slots how many functions of one object can be probed at once, 1 to {@value #MOST_SLOTS}. A
- *     slot takes 192 bytes of code, and 8 bytes of data for each of the threads
+ *     slot takes 192 bytes of code, and 8 bytes of data for each of the threads. Where times are
+ *     taken, a function takes about 600 bytes of code and 700 for each exit, and beside 16 bytes of
+ *     data for each of the threads up to 16 histograms of 2,752 bytes
  * @param threads how many threads have counters of their own, a power of two from 2 to {@value
  *     #MOST_THREADS}. Further ones share counters, which takes each call some nanoseconds more;
  *     counts stay exact. A thread that has ended leaves its counters to one whose control block is
