@@ -33,6 +33,8 @@ final class ProbePatch implements CodePatch {
   }
 
   /**
+   * One for the functions of an object.
+   *
    * @param planner of any of the functions
    */
   ProbePatch(

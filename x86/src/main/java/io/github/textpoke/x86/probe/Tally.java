@@ -2,14 +2,31 @@ package io.github.textpoke.x86.probe;
 
 import java.util.Arrays;
 
-/**
- * What was counted, by function. Nobody changes the arrays.
- *
- * @param counts calls
- * @param buckets of the calls that were timed, as {@link LatencyTable#bucket} numbers them; null
- *     where there are none
- */
-record Tally(long[] counts, long[][] buckets) {
+/** What was counted, by function. Nobody changes the arrays. */
+final class Tally {
+  private final long[] counts;
+  private final long[][] buckets;
+
+  /**
+   * Takes both arrays over.
+   *
+   * @param counts calls
+   * @param buckets of the calls that were timed, as {@link LatencyTable#bucket} numbers them; null
+   *     where there are none
+   */
+  Tally(long[] counts, long[][] buckets) {
+    this.counts = counts;
+    this.buckets = buckets;
+  }
+
+  long[] counts() {
+    return counts;
+  }
+
+  long[][] buckets() {
+    return buckets;
+  }
+
   /** Of calls that nobody times. */
   static Tally of(long[] counts) {
     return new Tally(counts, new long[counts.length][]);
