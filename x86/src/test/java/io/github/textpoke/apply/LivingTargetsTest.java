@@ -19,6 +19,10 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** What a target may do while it is patched: be born, fork, exec, stop, take signals. */
 @RequiresPtrace
 class LivingTargetsTest {
+  /** The poker does not leave, for which it looks at each thread. */
+  private static final AttachOptions STAYING =
+      AttachOptions.DEFAULT.withLinger(Duration.ofMinutes(1)).withLease(Duration.ofMinutes(1));
+
   private static final Duration SOON = Duration.ofSeconds(30);
   private static final int TOGGLES = 3_000;
 
@@ -159,9 +163,13 @@ class LivingTargetsTest {
   void aProcessThatIsStoppedStaysStoppedAndGoesOnWhenItIsContinued() {
     try (Fixture fixture = Fixture.start("jobs")) {
       int[] threads = ProcStatus.threads(fixture.pid());
-      TargetProcess process = TargetProcess.attach(fixture.pid());
+      TargetProcess process = TargetProcess.attach(fixture.pid(), STAYING);
       PatchPlan plan = plan(process, fixture);
       for (int round = 0; round < 20; round++) {
+        // A thread that is looked at, or has trapped, is in state t until its tracer lets it go.
+        // Who
+        // calls again is not, and nobody looks any more: its next t is a stop for good.
+        fixture.awaitCounter("calls", fixture.counter("calls") + 1_000, SOON);
         fixture.signal(round % 2 == 0 ? "SIGSTOP" : "SIGTSTP");
         awaitStop(threads);
         long stopped = fixture.counter("calls");
@@ -173,10 +181,8 @@ class LivingTargetsTest {
         long continued = fixture.counter("continued");
         fixture.signal("SIGCONT");
         fixture.awaitCounter("continued", continued + 1, SOON);
+        fixture.awaitCounter("calls", stopped + 1_000, SOON);
         patch.revert();
-        // A thread that has trapped is in state t until its tracer lets it go: one that calls again
-        // is not, and no breakpoint stands any more, so its next t is a stop for good.
-        fixture.awaitCounter("calls", fixture.counter("calls") + 1_000, SOON);
       }
       fixture.assertHealthy();
     }

@@ -27,6 +27,9 @@ final class HelperTask {
   private static final int MOST_DEATHS = 100;
   private static final long FOR_EVER_NANOS = 1_000_000_000L * 1_000_000;
 
+  /** Bytes of the instruction that moves a call's number to EAX. */
+  private static final int NUMBER_LENGTH = 5;
+
   /** It never returns. */
   final Routine main;
 
@@ -68,7 +71,7 @@ final class HelperTask {
             "the helper",
             ImmutableList.of(),
             () -> {
-              emitter.set(Shared.LENT_CALL, new Entry(lentCall));
+              emitter.set(Shared.LENT_CALL, new Entry(lentCall).plus(NUMBER_LENGTH));
               emitter.loop(
                   () -> {
                     emitter.when(
@@ -209,6 +212,8 @@ final class HelperTask {
         "a call for who traces the helper; who comes behind it has no tracer any more",
         ImmutableList.of(),
         () -> {
+          emitter.note("the tracer chooses the call, and begins at the instruction that makes it");
+          assembler.move(Register.RAX, Sys.EXIT);
           assembler.syscall();
           emitter.run(leaveTarget);
         });
