@@ -7,6 +7,8 @@ import io.github.textpoke.apply.Patch;
 import io.github.textpoke.apply.SharedMemory;
 import io.github.textpoke.apply.TargetProcess;
 import io.github.textpoke.process.ImageInMemory;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
@@ -39,6 +41,35 @@ final class ArmedObject {
   private Tally known;
 
   private long data;
+
+  /** Where it counted before: a call that began then may be counted there still. */
+  private final List<Former> former = new ArrayList<>();
+
+  /** A place of before. */
+  private static final class Former {
+    private final Patch patch;
+    private final ProbeSlots slots;
+    private final long data;
+    private final Tally offset;
+    private Tally known;
+
+    Former(Patch patch, ProbeSlots slots, long data, Tally offset, Tally known) {
+      this.patch = patch;
+      this.slots = slots;
+      this.data = data;
+      this.offset = offset;
+      this.known = known;
+    }
+
+    Tally tally(TargetProcess process) {
+      Tally read = slots.read(process, data);
+      // Given to another patch only when no thread is there: then nothing more was counted.
+      if (process.keepsMemory(patch)) {
+        known = read.plus(offset);
+      }
+      return known;
+    }
+  }
 
   ArmedObject(
       TargetProcess process,
@@ -124,8 +155,13 @@ final class ArmedObject {
       return;
     }
     if (!isGoneOnWith || last == null || where != data) {
-      offset = tally();
-      // Until the patch is applied, nothing new is counted.
+      Tally before = tallyHere();
+      if (last != null && where != data) {
+        former.add(new Former(last, patch.slots(), data, offset, before));
+        before = Tally.none(targets.size());
+      }
+      offset = before;
+      known = before;
       last = null;
       data = where;
       if (isGoneOnWith) {
@@ -157,6 +193,14 @@ final class ArmedObject {
     if (shared.isPresent()) {
       return patch.slots().read(process, data);
     }
+    Tally sum = tallyHere();
+    for (Former place : former) {
+      sum = sum.plus(place.tally(process));
+    }
+    return sum;
+  }
+
+  private Tally tallyHere() {
     Patch counting = last;
     if (counting != null) {
       Tally read = patch.slots().read(process, data);
