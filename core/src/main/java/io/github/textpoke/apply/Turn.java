@@ -38,6 +38,14 @@ public final class Turn {
 
   private Turn() {}
 
+  /**
+   * Whether the new code runs once nobody changes {@code value} any more: a hold that is not
+   * committed ends with what ran before.
+   */
+  public static boolean endsNew(int value) {
+    return value == HELD_NEW || isNew(value);
+  }
+
   /** Whether the new code runs at {@code value}; at a held one it does when the hold is over. */
   public static boolean isNew(int value) {
     return value >= 0 && value < Integer.SIZE && (NEW_VALUES >>> value & 1) != 0;

@@ -286,7 +286,7 @@ public final class LoadedPatch {
     retireGone();
     process.recover();
     retireGone();
-    boolean isNew = Turn.isNew(header.turnValue());
+    boolean isNew = Turn.endsNew(header.turnValue());
     boolean stands = !leading.standing().isEmpty();
     if (isNew && stands) {
       // Calls are under way in the new functions: to go back now would mix the two.
