@@ -161,7 +161,9 @@ class LivePatchFailuresTest {
                     .allSatisfy(
                         blocker ->
                             assertThat(blocker)
-                                .containsPattern("service:serve_connection.*serve_thread")));
+                                .containsPattern(
+                                    // One that ran on has no stack to be shown.
+                                    "service:serve_connection[^\\[]*($|\\[.*serve_thread)")));
 
     assertThat(patch.state()).isEqualTo(PatchState.REGISTERED);
     assertThat(patch.unload()).isEmpty();
