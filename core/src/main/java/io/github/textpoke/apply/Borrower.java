@@ -180,7 +180,10 @@ final class Borrower {
     long mask = ptrace.word();
     Rescue back = rescue;
     if (back != null) {
-      back.write(tracer.memory(), original, mask);
+      if (!back.write(tracer.memory(), original, mask)) {
+        giveBack(tid, groupStopped);
+        return null;
+      }
       move(tid, arguments, injection);
     }
     ptrace.setSignalMask(tid, Helper.ALL_BUT_SIGTRAP);

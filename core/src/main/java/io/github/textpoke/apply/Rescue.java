@@ -30,8 +30,8 @@ record Rescue(long gate, long memory, long stack) {
   /** In {@code struct user_regs_struct}: rax, rcx, rdx, rsi, rdi, r8, r9, r10, r11. */
   private static final int[] SAVED = {10, 11, 12, 13, 14, 9, 8, 7, 6};
 
-  /** Writes down how the thread goes on; before it is moved. */
-  void write(ProcMem to, Registers original, long mask) {
+  /** Writes down how the thread goes on, before it is moved; false if it can't. */
+  boolean write(ProcMem to, Registers original, long mask) {
     long rip = original.rip();
     long rax = original.rax();
     boolean isRestarted =
@@ -55,8 +55,8 @@ record Rescue(long gate, long memory, long stack) {
             .putLong(original.get(EFLAGS))
             .putLong(original.get(RSP))
             .putLong(original.get(SS));
-    to.write(memory + CallLayout.SAVED_MASK, CodeBytes.of(saved.array()));
-    to.write(stack - FRAME, CodeBytes.of(frame.array()));
+    return to.write(memory + CallLayout.SAVED_MASK, CodeBytes.of(saved.array())) == saved.limit()
+        && to.write(stack - FRAME, CodeBytes.of(frame.array())) == frame.limit();
   }
 
   private static ByteBuffer littleEndian(int size) {
