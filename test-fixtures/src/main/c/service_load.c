@@ -4,11 +4,14 @@
  *   --service PID
  *   --connections N   (default 4) each with a thread of its own
  *   --operations ABC  which are asked for in turn (default "cuct"); "h" waits
+ *   --per-second N    questions of all connections, asked in bursts each millisecond; those that
+ *                     were late are made up for (default 0: each is asked when the one before it
+ *                     was answered)
  *
  * Counters of connection I: answers_I; v1_I, v2_I, v3_I: answers that were wholly of that version;
  * mixed_I: of several; wrong_I: a wrong value, or not understood; lost_I: the connection was;
  * unit_vN_I, plugin_vN_I: versions of these, which don't count for the rest; slowest_I: the longest
- * wait for an answer, ns.
+ * wait for an answer, ns; where questions have their times, from then on.
  * Of the process: window, the number of the present window of 100 ms; rate_K, K = number modulo
  * WINDOWS: answers of all connections in a window that is over, as if it had lasted 100 ms exactly;
  * longest_K: the longest wait for an answer that came in it, ns.
@@ -26,7 +29,7 @@
 
 #include "fixture.h"
 
-enum { VERSIONS = 4, WINDOWS = 1200, WINDOW_NS = 100 * 1000 * 1000, ANSWER = 512 };
+enum { VERSIONS = 4, WINDOWS = 1200, WINDOW_NS = 100 * 1000 * 1000, ANSWER = 512, BURST_NS = 1000 * 1000 };
 
 struct client {
   counter *answers, *mixed, *wrong, *lost, *slowest;
@@ -36,7 +39,7 @@ struct client {
 };
 
 static struct client *clients;
-static long client_count;
+static long client_count, per_second;
 static const char *operations;
 static counter *window, *rates[WINDOWS], *longest[WINDOWS];
 
@@ -118,13 +121,28 @@ static bool receive(int connection, char *answer) {
   return false;
 }
 
+static void sleep_until(long long time) {
+  struct timespec until = {time / 1000000000, time % 1000000000};
+  while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR) {
+  }
+}
+
+/* Waits until the question with that number may be asked, and returns when it was due. */
+static long long due(long n, long long started) {
+  if (per_second == 0) return now();
+  long long time = started + n * client_count * 1000000000LL / per_second;
+  if (now() < time) sleep_until(started + ((time - started) / BURST_NS + 1) * BURST_NS);
+  return time;
+}
+
 static void *ask(void *argument) {
   struct client *client = argument;
   char line[64], answer[ANSWER];
+  long long started = now();
   for (long n = 0;; n++) {
     char operation = operations[n % strlen(operations)];
     int length = snprintf(line, sizeof line, "%c %ld\n", operation, n);
-    long long start = now();
+    long long start = due(n, started);
     if (send(client->connection, line, length, MSG_NOSIGNAL) != length ||
         !receive(client->connection, answer)) {
       (*client->lost)++;
@@ -161,9 +179,7 @@ static void *measure(void *argument) {
   long long before = all_answers(), started = now(), then = started;
   for (long k = 0;; k++) {
     long long end = started + (k + 1) * (long long)WINDOW_NS;
-    struct timespec until = {end / 1000000000, end % 1000000000};
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR) {
-    }
+    sleep_until(end);
     long long answers = all_answers(), time = now();
     *longest[k % WINDOWS] = longest_wait();
     *rates[k % WINDOWS] = (answers - before) * WINDOW_NS / (time - then);
@@ -191,6 +207,7 @@ int main(int argc, char **argv) {
   long service = option_number("--service", 0);
   client_count = option_number("--connections", 4);
   operations = option_text("--operations", "cuct");
+  per_second = option_number("--per-second", 0);
   options_done();
   clients = calloc(client_count, sizeof *clients);
   for (int i = 0; i < client_count; i++) {

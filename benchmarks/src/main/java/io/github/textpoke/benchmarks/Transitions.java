@@ -17,8 +17,9 @@ import java.util.function.Consumer;
 
 /**
  * What is left of the rate of a service's answers while live patches change it from version 1 to 2
- * to 3 and back, each when no thread is in what is left. Its clients ask as fast as they can, so
- * between them nothing of the machine is idle unless they are few.
+ * to 3 and back, each when no thread is in what is left. First its clients ask as fast as they can,
+ * so between them nothing of the machine is idle unless they are few, and whatever a change needs
+ * of the processors is taken from them; then as often as a share of that.
  *
  * <p>In each round each change has its turn, and nothing has one too: windows scatter by
  * themselves, and that row says how much. The live patches are loaded before.
@@ -46,12 +47,14 @@ public final class Transitions {
 
   /**
    * {@code --rounds N}, {@code --connections N}: clients that ask at once; {@code --warm-up N}:
-   * rounds before, for the JIT. Ends the JVM with 2 if they are wrong, with 1 if something fails.
+   * rounds before, for the JIT; {@code --share N}: percent of the fastest rate, in the second part.
+   * Ends the JVM with 2 if they are wrong, with 1 if something fails.
    */
   public static void main(String[] words) {
     int rounds = 30;
     int connections = 4;
     int warmUp = 30;
+    int share = 60;
     try {
       Arguments arguments = new Arguments(List.of(words));
       while (arguments.hasNext()) {
@@ -59,6 +62,7 @@ public final class Transitions {
           case "--rounds" -> rounds = arguments.number(1, 10_000);
           case "--connections" -> connections = arguments.number(1, 512);
           case "--warm-up" -> warmUp = arguments.number(0, 10_000);
+          case "--share" -> share = arguments.number(1, 100);
           default -> throw arguments.unknown();
         }
       }
@@ -76,6 +80,19 @@ public final class Transitions {
         connections,
         Windows.NANOS / 1_000_000,
         MachineLoad.percentDuring(LOAD_SAMPLE));
+    double fastest = run(connections, 0, rounds, warmUp);
+    long perSecond = Math.round(fastest * share / 100);
+    System.out.printf("%nat %d %% of that, %d questions a second:%n", share, perSecond);
+    run(connections, perSecond, rounds, warmUp);
+    System.out.printf(
+        "%nmachine %d%% busy with others after%n", MachineLoad.percentDuring(LOAD_SAMPLE));
+  }
+
+  /**
+   * @param perSecond questions; 0: as fast as they can
+   * @return answers a second, without a change
+   */
+  private static double run(int connections, long perSecond, int rounds, int warmUp) {
     try (Fixture service = Fixture.start("service");
         Fixture load =
             Fixture.start(
@@ -83,20 +100,21 @@ public final class Transitions {
                 "--service",
                 Integer.toString(service.pid()),
                 "--connections",
-                Integer.toString(connections));
+                Integer.toString(connections),
+                "--per-second",
+                Long.toString(perSecond));
         TargetProcess process = TargetProcess.attach(service.pid())) {
-      new Transitions(load).run(process, rounds, warmUp);
+      double calm = new Transitions(load).run(process, rounds, warmUp);
       service.assertHealthy();
       load.assertHealthy();
       if (load.counter("mixed") + load.counter("lost") > 0) {
         throw new AssertionError("answers of mixed versions, or lost: " + load.outputTail());
       }
+      return calm;
     }
-    System.out.printf(
-        "%nmachine %d%% busy with others after%n", MachineLoad.percentDuring(LOAD_SAMPLE));
   }
 
-  private void run(TargetProcess process, int rounds, int warmUp) {
+  private double run(TargetProcess process, int rounds, int warmUp) {
     LivePatches patches = LivePatches.in(process);
     long start = System.nanoTime();
     LoadedPatch two = patches.load(Fixture.program("service_v2.so"));
@@ -124,10 +142,15 @@ public final class Transitions {
     first.remove(NOTHING);
     first.forEach((name, one) -> System.out.print(TransitionTable.row(name + ", first", one)));
     observed.forEach((name, all) -> System.out.print(TransitionTable.row(name, all)));
-    observed.remove(NOTHING);
+    List<Observation> calm = observed.remove(NOTHING);
     System.out.print(
         TransitionTable.row(
             "all three", observed.values().stream().flatMap(List::stream).toList()));
+    return calm.stream()
+        .flatMap(one -> one.before().stream())
+        .mapToDouble(Windows.Window::answersPerSecond)
+        .average()
+        .orElseThrow();
   }
 
   private Map<String, List<Observation>> observe(

@@ -3,6 +3,7 @@ package io.github.textpoke.apply;
 import io.github.textpoke.PatchException;
 import io.github.textpoke.PatchException.PatchCutOffException;
 import io.github.textpoke.PatchException.WrongStateException;
+import io.github.textpoke.ledger.DetourNote;
 import io.github.textpoke.ledger.PatchNote;
 import io.github.textpoke.plan.PatchPlan;
 import java.time.Instant;
@@ -50,6 +51,11 @@ public final class Patch {
   /** What it is, in the words of who has applied it. */
   public String label() {
     return note.label();
+  }
+
+  /** What makes its code lead on to what it replaces; empty: it has brought no code along. */
+  public Optional<PatchPlan> bypass() {
+    return note.detour().map(DetourNote::bypass);
   }
 
   /** How applying it went; empty where another {@link TargetProcess} has applied it. */

@@ -298,9 +298,10 @@ public final class TargetProcess implements AutoCloseable {
    *
    * @param ownCode tells of code of ours
    * @param more objects that no loader of the target's has loaded
+   * @param known what was read of objects before, and is added to
    */
-  public ThreadStacks stacks(OwnCode ownCode, CodeObjects more) {
-    return new ThreadStacks(pid, reader, ownCode, more);
+  public ThreadStacks stacks(OwnCode ownCode, CodeObjects more, StackObjects known) {
+    return new ThreadStacks(pid, reader, ownCode, more, known);
   }
 
   private SiteResolver resolver(MemoryMap now) {

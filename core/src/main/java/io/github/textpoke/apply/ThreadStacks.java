@@ -5,8 +5,6 @@ import com.google.common.primitives.ImmutableLongArray;
 import io.github.textpoke.PatchException.AccessDeniedException;
 import io.github.textpoke.PatchException.NoSuchProcessException;
 import io.github.textpoke.PatchException.TargetGoneException;
-import io.github.textpoke.elf.CallFrames;
-import io.github.textpoke.elf.ElfImage;
 import io.github.textpoke.ledger.Extent;
 import io.github.textpoke.linux.Registers;
 import io.github.textpoke.process.BlockedCall;
@@ -25,9 +23,7 @@ import io.github.textpoke.unwind.StackUse;
 import io.github.textpoke.unwind.Unwinder;
 import io.github.textpoke.unwind.Usage;
 import io.github.textpoke.unwind.Usage.Untold;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.function.Function;
 
@@ -69,11 +65,7 @@ public final class ThreadStacks {
   private final int pid;
   private final MemoryReader memory;
   private final Unwinder unwinder;
-
-  /** By build-id: the mappings change often, and with them all images are read anew. */
-  private final Map<String, CallFrames> framesById = new HashMap<>();
-
-  private final Map<ElfImage, CallFrames> frames = new HashMap<>();
+  private final StackObjects objects;
   private MemoryMap map;
   private SiteResolver resolver;
 
@@ -86,18 +78,23 @@ public final class ThreadStacks {
    * @throws AccessDeniedException if the kernel does not show its mappings
    */
   public ThreadStacks(int pid, MemoryReader memory, OwnCode ownCode, CodeObjects more) {
+    this(pid, memory, ownCode, more, new StackObjects());
+  }
+
+  ThreadStacks(
+      int pid, MemoryReader memory, OwnCode ownCode, CodeObjects more, StackObjects objects) {
     this.pid = pid;
     this.memory = memory;
+    this.objects = objects;
     this.map = MemoryMap.read(pid);
-    this.resolver = new SiteResolver(pid, map, memory);
+    this.resolver = objects.resolver(pid, map, memory);
     this.unwinder = new Unwinder(CallConvention.AMD64, more.or(this::loadedAt), ownCode, memory);
   }
 
   /** Reads the target's mappings anew: do so after objects were loaded or unloaded. */
   public void refresh() {
     map = MemoryMap.read(pid);
-    resolver = new SiteResolver(pid, map, memory);
-    frames.clear();
+    resolver = objects.resolver(pid, map, memory);
   }
 
   /**
@@ -203,16 +200,7 @@ public final class ThreadStacks {
 
   private Optional<CodeObjects.Loaded> loadedAt(long address) {
     Optional<ImageInMemory> object = resolver.objectOf(address);
-    return object.map(found -> new CodeObjects.Loaded(framesOf(found.image()), found.bias()));
-  }
-
-  private CallFrames framesOf(ElfImage image) {
-    return frames.computeIfAbsent(
-        image,
-        wanted ->
-            wanted
-                .buildId()
-                .map(id -> framesById.computeIfAbsent(id, unused -> CallFrames.of(wanted)))
-                .orElseGet(() -> CallFrames.of(wanted)));
+    return object.map(
+        found -> new CodeObjects.Loaded(objects.framesOf(found.image()), found.bias()));
   }
 }

@@ -54,8 +54,7 @@ public record Gates(
    * @param address absolute, of its entry
    * @param code the function, as it stood when this was planned
    * @param object that holds it
-   * @param copy what of it runs out of line, with the byte before, which nobody runs: who goes on
-   *     at the copy's start is in the function
+   * @param copy what of it runs out of line, as {@link #copy(long)} says
    * @param original absolute address at which it runs as it was before
    * @param replacement absolute address of the code that runs in its place
    * @param gate the code that chooses
@@ -72,6 +71,16 @@ public record Gates(
 
   private static int align(int size) {
     return size + CodePatch.ALIGNMENT - 1 & -CodePatch.ALIGNMENT;
+  }
+
+  /**
+   * What of a function runs out of line, with the byte before, which nobody runs: who goes on at
+   * the copy's start is in the function.
+   *
+   * @param at absolute address of the {@link #SIZE} bytes that are the function's
+   */
+  public static Extent copy(long at) {
+    return new Extent(at + COPY - 1, GATE - COPY + 1);
   }
 
   /**
@@ -140,7 +149,7 @@ public record Gates(
               entry.code().address(),
               entry.code(),
               entry.object(),
-              new Extent(stub + COPY - 1, GATE - COPY + 1),
+              copy(stub),
               original,
               replacement,
               gate.gate()));

@@ -17,6 +17,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -39,12 +40,13 @@ final class GatePlanner {
    * Gates to enable it by.
    *
    * @param ready as they were planned last, if they were
-   * @param below the live patches that are enabled
+   * @param led those that entries of functions lead to, below other live patches
+   * @param below the live patches that are enabled, or may be when it is to be
    */
-  GateAreas gates(@Nullable GateAreas ready, List<LoadedPatch> below) {
+  GateAreas gates(@Nullable GateAreas ready, ImmutableSet<GateArea> led, List<LoadedPatch> below) {
     PatchNotes notes = patch.notes();
     Map<String, ImmutableList<Gates.Way>> ways = ways(notes, below);
-    return gates(ready, notes, ways);
+    return gates(ready, led, notes, ways);
   }
 
   /**
@@ -57,11 +59,14 @@ final class GatePlanner {
     PatchNotes notes = patch.notes();
     Map<String, ImmutableList<Gates.Way>> ways = new LinkedHashMap<>(ways(notes, List.of()));
     led.forEach(area -> ways.remove(area.object()));
-    return gates(null, notes, ways);
+    return gates(null, led, notes, ways);
   }
 
   private GateAreas gates(
-      @Nullable GateAreas ready, PatchNotes notes, Map<String, ImmutableList<Gates.Way>> ways) {
+      @Nullable GateAreas ready,
+      ImmutableSet<GateArea> led,
+      PatchNotes notes,
+      Map<String, ImmutableList<Gates.Way>> ways) {
     if (ready != null && leads(ready, ways) && ready.fit(memory)) {
       return ready;
     }
@@ -69,7 +74,7 @@ final class GatePlanner {
     boolean isSame = true;
     for (Map.Entry<String, ImmutableList<Gates.Way>> object : ways.entrySet()) {
       ImageInMemory image = image(object.getValue());
-      GateAreas.Area area = area(notes, object.getKey(), image, object.getValue());
+      GateAreas.Area area = area(notes, led, object.getKey(), image, object.getValue());
       isSame &= notes.gates().contains(area.notes());
       areas.add(area);
     }
@@ -81,34 +86,30 @@ final class GatePlanner {
   }
 
   /**
-   * Whether some gates of the patch lead all that must be led.
+   * The newest gates of the patch, if all that must be led is led to them; else none.
    *
+   * @param led those that entries of functions lead to
    * @param below the live patches that are enabled
    */
-  boolean leads(GateAreas gates, List<LoadedPatch> below) {
+  Optional<ImmutableList<GateArea>> led(ImmutableSet<GateArea> led, List<LoadedPatch> below) {
     PatchNotes notes = patch.notes();
-    if (notes.patch().replaces() && !below.isEmpty()) {
-      return leads(gates, ways(notes, below));
-    }
     ImmutableList<GateArea> current = current(notes);
-    int led = 0;
-    for (PatchedObject object : notes.patch().objects()) {
-      String name = name(object);
-      Optional<GateArea> known =
-          current.stream().filter(area -> area.object().equals(name)).findFirst();
-      if (known.isEmpty() && TargetObject.find(patches.process(), object).isPresent()) {
-        return false;
-      }
-      if (known.isPresent()) {
-        // Gates are never written again: what they lead is as it was noted.
-        long at = known.get().memory().start();
-        if (gates.areas().stream().noneMatch(area -> area.at() == at)) {
-          return false;
-        }
-        led++;
+    for (Map.Entry<String, ImmutableList<Gates.Way>> object : ways(notes, below).entrySet()) {
+      boolean isLed =
+          current.stream()
+              .filter(area -> area.object().equals(object.getKey()))
+              .anyMatch(area -> led.contains(area) && ways(area).containsAll(object.getValue()));
+      if (!isLed) {
+        return Optional.empty();
       }
     }
-    return led == gates.areas().size();
+    return Optional.of(current);
+  }
+
+  private static Set<Gates.Way> ways(GateArea area) {
+    return area.functions().stream()
+        .map(led -> new Gates.Way(led.site(), led.replacement()))
+        .collect(Collectors.toSet());
   }
 
   private static boolean leads(GateAreas ready, Map<String, ImmutableList<Gates.Way>> ways) {
@@ -122,10 +123,15 @@ final class GatePlanner {
 
   /** One that stands already, if it is the same to the byte; else a new one. */
   private GateAreas.Area area(
-      PatchNotes notes, String object, ImageInMemory image, ImmutableList<Gates.Way> ways) {
+      PatchNotes notes,
+      ImmutableSet<GateArea> led,
+      String object,
+      ImageInMemory image,
+      ImmutableList<Gates.Way> ways) {
     for (GateArea known : notes.gates()) {
       // One of an object that has gone leads to code at its old place; its memory is ours still.
-      if (known.object().equals(object)
+      if (!led.contains(known)
+          && known.object().equals(object)
           && known.bias() == image.bias()
           && known.memory().length() == GateAreas.size(ways.size())) {
         GateAreas.Area again =

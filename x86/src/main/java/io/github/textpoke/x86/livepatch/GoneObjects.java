@@ -1,7 +1,6 @@
 package io.github.textpoke.x86.livepatch;
 
 import com.google.common.base.Suppliers;
-import com.google.common.collect.ImmutableSet;
 import io.github.textpoke.PatchException;
 import io.github.textpoke.apply.PatchStatus;
 import io.github.textpoke.apply.TargetProcess;
@@ -79,12 +78,7 @@ final class GoneObjects {
     }
   }
 
-  /** The gates of a patch to which entries of functions lead, by what the ledger says. */
-  ImmutableSet<GateArea> led(PatchNotes notes) {
-    return notes.gates().stream().filter(this::isLed).collect(ImmutableSet.toImmutableSet());
-  }
-
-  private boolean isLed(GateArea area) {
+  private boolean isNoted(GateArea area) {
     return standing.get().patches().stream().anyMatch(status -> leads(status, area));
   }
 
@@ -101,10 +95,10 @@ final class GoneObjects {
    */
   boolean retire() {
     List<GateArea> gone = new ArrayList<>();
-    for (LoadedPatch patch : patches.list()) {
+    for (LoadedPatch patch : patches.inCommand()) {
       for (GateArea area : patch.notes().gates()) {
         // The executable is there to the end.
-        if (area.object().equals(executable) || !isLed(area)) {
+        if (area.object().equals(executable) || !isNoted(area)) {
           continue;
         }
         if (!isThere(resolver, area) || isAnother(area)) {

@@ -1,9 +1,14 @@
 package io.github.textpoke.x86.livepatch;
 
 import com.google.common.collect.ImmutableList;
+import com.google.common.collect.ImmutableSet;
 import io.github.textpoke.PatchException;
 import io.github.textpoke.apply.Patch;
 import io.github.textpoke.apply.TargetProcess;
+import io.github.textpoke.plan.Poke;
+import io.github.textpoke.x86.livepatch.PatchNotes.GateArea;
+import java.util.Set;
+import java.util.stream.Collectors;
 
 /**
  * What leads to the gates of a live patch: patches in the ledger, one, or more where objects have
@@ -40,10 +45,17 @@ final class Leading {
         .reverse();
   }
 
-  /** Whether one patch leads to it, and it is the one of these gates. */
-  boolean isBy(GateAreas gates) {
-    ImmutableList<Patch> standing = standing();
-    return standing.size() == 1 && standing.get(0).plan().pokes().equals(gates.plan().pokes());
+  /** The gates of it to which entries of functions lead, by what the ledger says. */
+  ImmutableSet<GateArea> led() {
+    Set<Long> gates =
+        standing().stream()
+            .flatMap(patch -> patch.bypass().stream())
+            .flatMap(bypass -> bypass.pokes().stream())
+            .map(Poke::address)
+            .collect(Collectors.toSet());
+    return header.notes().orElseThrow().gates().stream()
+        .filter(area -> gates.contains(area.memory().start()))
+        .collect(ImmutableSet.toImmutableSet());
   }
 
   /**
@@ -71,14 +83,21 @@ final class Leading {
     }
   }
 
-  /** Takes back what leads to the gates, unless another patch stands over that. */
-  void takeBack() {
+  /**
+   * Takes back what leads to the gates, unless another patch stands over that.
+   *
+   * @return whether there was anything to take back
+   */
+  boolean takeBack() {
+    boolean isAny = false;
     for (Patch patch : standing()) {
       if (!patch.isCovered()) {
         patch.revert();
+        isAny = true;
       }
     }
     renumber();
+    return isAny;
   }
 
   /** The ledger has another number for what is left of a patch, or for what has come to it. */

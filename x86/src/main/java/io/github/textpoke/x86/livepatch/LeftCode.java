@@ -5,36 +5,47 @@ import com.google.common.collect.Range;
 import com.google.common.collect.RangeSet;
 import com.google.common.collect.TreeRangeSet;
 import io.github.textpoke.ledger.Extent;
-import io.github.textpoke.x86.decode.WitnessedDecoder;
 import io.github.textpoke.x86.detour.Gates;
+import io.github.textpoke.x86.livepatch.PatchNotes.GateArea;
+import io.github.textpoke.x86.livepatch.PatchNotes.Led;
 import java.util.List;
 
 /** The code that no thread may be in when a live patch is enabled or disabled. */
 final class LeftCode {
-  private final FunctionParts parts = new FunctionParts(WitnessedDecoder.best());
   private final RangeSet<Long> code = TreeRangeSet.create();
+
+  private LeftCode() {}
 
   /**
    * The functions that are replaced: with their parts, what of them runs out of line, and where
-   * other live patches have replaced them already, the whole code of those.
+   * other live patches replace them, the whole code of those.
    *
-   * @param below the live patches that are enabled
+   * @param led the gates by which the live patch is enabled
+   * @param own all gates of it, the former ones too
+   * @param overlapping other live patches that have a function in common with it; that of a
+   *     disabled one runs no more, but what it has displaced does
    */
-  ImmutableList<Extent> whenEnabled(GateAreas gates, List<LoadedPatch> below) {
-    for (Gates.Function function : gates.functions()) {
-      parts.of(function.code(), function.object()).forEach(this::add);
-      add(function.copy());
-      for (LoadedPatch other : below) {
-        if (other.at(function.address()).isPresent()) {
-          other.notes().text().forEach(this::addWithStart);
-          for (PatchNotes.GateArea area : other.notes().gates()) {
-            // What the other one has displaced runs there.
-            add(area.memory());
-          }
-        }
+  static ImmutableList<Extent> whenEnabled(
+      FunctionParts parts, List<GateArea> led, List<GateArea> own, List<LoadedPatch> overlapping) {
+    LeftCode left = new LeftCode();
+    led.forEach(area -> parts.of(area).forEach(left::add));
+    for (GateArea area : own) {
+      for (int i = 0; i < area.functions().size(); i++) {
+        left.add(Gates.copy(area.memory().start() + (long) i * Gates.SIZE));
       }
     }
-    return extents();
+    for (LoadedPatch other : overlapping) {
+      PatchNotes notes = other.notes();
+      if (other.state() == PatchState.ENABLED
+          && led.stream()
+              .flatMap(area -> area.functions().stream())
+              .map(Led::address)
+              .anyMatch(address -> notes.at(address).isPresent())) {
+        notes.text().forEach(left::addWithStart);
+      }
+      notes.gates().forEach(area -> left.add(area.memory()));
+    }
+    return left.extents();
   }
 
   /** All code of the patch's object. */

@@ -1,11 +1,14 @@
 package io.github.textpoke.x86.livepatch;
 
+import static com.google.common.base.Preconditions.checkState;
+
 import com.google.common.collect.ImmutableList;
 import io.github.textpoke.PatchException;
 import io.github.textpoke.PatchException.BadLivePatchException;
 import io.github.textpoke.PatchException.BadObjectException;
 import io.github.textpoke.PatchException.NoSuchPatchException;
 import io.github.textpoke.apply.ObjectMemory;
+import io.github.textpoke.apply.StackObjects;
 import io.github.textpoke.apply.TargetProcess;
 import io.github.textpoke.process.FoundSymbol;
 import io.github.textpoke.x86.detour.Detours;
@@ -15,6 +18,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Comparator;
 import java.util.Optional;
+import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The live patches of one process:
@@ -37,12 +42,21 @@ public final class LivePatches {
   private final ObjectMemory memory;
   private final Detours detours;
   private final ReadNotes read = new ReadNotes();
+  private final FunctionParts parts;
+  private final StackObjects stackObjects = new StackObjects();
+
+  /** How many commands are under way, one within the other. */
+  private int commands;
+
+  /** As it was found in the command that is under way; null: not yet. */
+  private @Nullable ImmutableList<LoadedPatch> found;
 
   private LivePatches(TargetProcess process, LoadOptions options) {
     this.process = process;
     this.options = options;
     this.memory = process.objectMemory();
     this.detours = Detours.in(process);
+    this.parts = new FunctionParts(process);
   }
 
   /**
@@ -137,7 +151,7 @@ public final class LivePatches {
    *     refreshed
    */
   public boolean refresh() {
-    return process.exclusively(this::refreshAlone);
+    return command(this::refreshAlone);
   }
 
   /**
@@ -158,33 +172,77 @@ public final class LivePatches {
     return ObjectWatch.start(this);
   }
 
+  /** Has nobody else patch the target until {@code work} is done. */
+  <T> T command(Supplier<T> work) {
+    return process.exclusively(
+        () -> {
+          commands++;
+          try {
+            return work.get();
+          } finally {
+            commands--;
+            found = null;
+          }
+        });
+  }
+
+  /** As {@link #list}, in a command: nobody else loads or unloads one meanwhile. */
+  ImmutableList<LoadedPatch> inCommand() {
+    checkState(commands > 0, "no command is under way");
+    if (found == null) {
+      found = list();
+    }
+    return found;
+  }
+
+  /** One has come, or is gone. */
+  void listAnew() {
+    found = null;
+  }
+
   /** In the order in which they were enabled, so that the newest one's functions run. */
   private boolean refreshAlone() {
-    boolean isAny = false;
-    for (LoadedPatch patch : inOrder()) {
-      isAny |= patch.refresh();
+    ImmutableList<LoadedPatch> all = inOrder();
+    all.forEach(LoadedPatch::mend);
+    boolean isAny = retireGone();
+    for (LoadedPatch patch : all) {
+      isAny |= patch.come();
     }
     return isAny;
   }
 
+  /** Has the ledger forget what stood in objects that are gone. */
+  boolean retireGone() {
+    boolean hasGone = new GoneObjects(this).retire();
+    if (hasGone) {
+      inCommand().forEach(LoadedPatch::renumber);
+    }
+    return hasGone;
+  }
+
   private ImmutableList<LoadedPatch> inOrder() {
-    return list().stream()
+    return inCommand().stream()
         .sorted(Comparator.comparingLong(LoadedPatch::patch))
         .collect(ImmutableList.toImmutableList());
   }
 
   /** Before a command: what is wrong with an object that another patch waits for is logged. */
   void refreshForCommand() {
-    for (LoadedPatch patch : inOrder()) {
-      try {
-        patch.refresh();
-      } catch (PatchException failure) {
-        LOGGER.log(
-            System.Logger.Level.WARNING,
-            "live patch {0} could not be refreshed: {1}",
-            patch.id(),
-            failure.getMessage());
-      }
+    ImmutableList<LoadedPatch> all = inOrder();
+    all.forEach(patch -> orWarn(patch, patch::mend));
+    retireGone();
+    all.forEach(patch -> orWarn(patch, patch::come));
+  }
+
+  private static void orWarn(LoadedPatch patch, Runnable work) {
+    try {
+      work.run();
+    } catch (PatchException failure) {
+      LOGGER.log(
+          System.Logger.Level.WARNING,
+          "live patch {0} could not be refreshed: {1}",
+          patch.id(),
+          failure.getMessage());
     }
   }
 
@@ -258,5 +316,14 @@ public final class LivePatches {
 
   Detours detours() {
     return detours;
+  }
+
+  FunctionParts parts() {
+    return parts;
+  }
+
+  /** For the command that is under way. */
+  StackObjects stackObjects() {
+    return stackObjects;
   }
 }

@@ -19,12 +19,13 @@ import io.github.textpoke.apply.TargetProcess;
 import io.github.textpoke.apply.Turn;
 import io.github.textpoke.apply.TurnSwitch;
 import io.github.textpoke.ledger.Extent;
+import io.github.textpoke.x86.livepatch.PatchNotes.GateArea;
 import io.github.textpoke.x86.livepatch.PatchNotes.Led;
+import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Comparator;
+import java.util.List;
 import java.util.Optional;
 import java.util.function.Supplier;
-import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -65,20 +66,17 @@ public final class LoadedPatch {
   }
 
   /**
-   * Leads to the gates, so that to enable it is one store, for which no thread has to stop. Those
-   * of live patches that overlap stand in the order in which they are enabled, so not there.
+   * Leads to the gates, so that to enable it is one store, for which no thread has to stop. They
+   * stand above those of all other live patches, until it is unloaded.
    */
   void leadEarly() {
-    GateAreas gates = ready;
-    if (gates == null
-        || gates.areas().isEmpty()
-        || overlapping().anyMatch(other -> other.patch() != 0)) {
+    if (ready == null || ready.areas().isEmpty()) {
       return;
     }
     // If we are killed meanwhile, it is mended as one that was to be enabled.
     header.setState(ENABLING);
     try {
-      leading.lead(gates);
+      lead(others());
     } catch (TargetGoneException | TargetExecedException gone) {
       throw gone;
     } catch (PatchException failure) {
@@ -94,12 +92,19 @@ public final class LoadedPatch {
     led(below());
   }
 
-  /** Other live patches that have a function in common with this one. */
-  private Stream<LoadedPatch> overlapping() {
+  /** The other live patches that can be enabled, or are. */
+  private ImmutableList<LoadedPatch> others() {
+    return patches.inCommand().stream()
+        .filter(other -> other.id() != id && other.state() != UNREGISTERED)
+        .collect(ImmutableList.toImmutableList());
+  }
+
+  /** Those that have a function in common with this one. */
+  private ImmutableList<LoadedPatch> overlapping() {
     PatchNotes notes = notes();
-    return patches.list().stream()
-        .filter(other -> other.id() != id)
-        .filter(other -> other.notes().overlaps(notes));
+    return others().stream()
+        .filter(other -> other.notes().overlaps(notes))
+        .collect(ImmutableList.toImmutableList());
   }
 
   /** Its number among the live patches of the process, from 1. */
@@ -170,15 +175,15 @@ public final class LoadedPatch {
 
   /** As {@link #enable()}; {@code listener} hears what it waits for. */
   public void enable(TransitionListener listener) {
-    process.exclusively(
+    patches.command(
         () -> {
           mend();
           allow("enabled", REGISTERED, DISABLED);
           patches.refreshForCommand();
           ImmutableList<LoadedPatch> below = below();
-          GateAreas led = led(below);
-          if (led == null) {
-            makeWay();
+          Optional<ImmutableList<GateArea>> led = led(below);
+          if (led.isEmpty()) {
+            takeBack();
           }
           enableAlone(below, led, listener);
           return id;
@@ -198,11 +203,11 @@ public final class LoadedPatch {
 
   /** As {@link #disable()}; {@code listener} hears what it waits for. */
   public void disable(TransitionListener listener) {
-    process.exclusively(
+    patches.command(
         () -> {
           mend();
           allow("disabled", ENABLED);
-          retireGone();
+          patches.retireGone();
           disableAlone(listener);
           return id;
         });
@@ -217,11 +222,11 @@ public final class LoadedPatch {
    * @throws WrongStateException if it is enabled
    */
   public Optional<String> unload() {
-    return process.exclusively(
+    return patches.command(
         () -> {
           mend();
           allow("unloaded", REGISTERED, DISABLED, UNREGISTERED);
-          retireGone();
+          patches.retireGone();
           return unloadAlone();
         });
   }
@@ -238,28 +243,24 @@ public final class LoadedPatch {
    * @throws PatchException of another type that names the cause
    */
   public boolean refresh() {
-    return process.exclusively(
+    return patches.command(
         () -> {
           mend();
-          boolean hasGone = retireGone();
+          boolean hasGone = patches.retireGone();
           return come() || hasGone;
         });
   }
 
-  private boolean retireGone() {
-    boolean hasGone = new GoneObjects(patches).retire();
-    if (hasGone) {
-      patches.list().forEach(patch -> patch.leading.renumber());
-    }
-    return hasGone;
+  void renumber() {
+    leading.renumber();
   }
 
   /** Leads functions of objects that have come. The turn stands on new, so they run at once. */
-  private boolean come() {
+  boolean come() {
     if (state() != ENABLED) {
       return false;
     }
-    GateAreas gates = new GatePlanner(patches, this).come(new GoneObjects(patches).led(notes()));
+    GateAreas gates = new GatePlanner(patches, this).come(leading.led());
     if (gates.areas().isEmpty()) {
       return false;
     }
@@ -277,15 +278,15 @@ public final class LoadedPatch {
   }
 
   /** Nobody else is at work: a change that is under way has nobody who does it. */
-  private void mend() {
+  void mend() {
     PatchState now = state();
     if (now != ENABLING && now != DISABLING) {
       return;
     }
     // What has gone can't be recovered; what was cut off elsewhere is not told from it before.
-    retireGone();
+    patches.retireGone();
     process.recover();
-    retireGone();
+    patches.retireGone();
     boolean isNew = Turn.endsNew(header.turnValue());
     boolean stands = !leading.standing().isEmpty();
     if (isNew && stands) {
@@ -303,7 +304,6 @@ public final class LoadedPatch {
     header.setTurn(Turn.OLD);
     leading.takeBack();
     header.setState(DISABLED);
-    takeBackOthers();
   }
 
   private Caller caller() {
@@ -321,7 +321,9 @@ public final class LoadedPatch {
    * @param led the gates to which its functions are led already
    */
   private void enableAlone(
-      ImmutableList<LoadedPatch> below, @Nullable GateAreas led, TransitionListener listener) {
+      ImmutableList<LoadedPatch> below,
+      Optional<ImmutableList<GateArea>> led,
+      TransitionListener listener) {
     PatchState before = state();
     PatchNotes notes = notes();
     long refused =
@@ -337,15 +339,8 @@ public final class LoadedPatch {
     }
     header.setState(ENABLING);
     try {
-      GateAreas gates = led != null ? led : lead(below);
-      try {
-        turn(true, () -> new LeftCode().whenEnabled(gates, below), listener);
-      } catch (RuntimeException | Error failure) {
-        if (led == null) {
-          leading.takeBack();
-        }
-        throw failure;
-      }
+      ImmutableList<GateArea> gates = led.orElseGet(() -> lead(below).notes());
+      turn(true, () -> leftCode(gates), listener);
       if (description.replaces()) {
         below.forEach(LoadedPatch::replaced);
       }
@@ -362,41 +357,44 @@ public final class LoadedPatch {
     call(notes.callbacks().postPatch(), "postPatch");
   }
 
-  /** The gates to which all of its functions are led; null: that is not so. */
-  private @Nullable GateAreas led(ImmutableList<LoadedPatch> below) {
-    GateAreas early = ready;
-    return early != null
-            && !early.areas().isEmpty()
-            && !overlapsAny(below)
-            && new GatePlanner(patches, this).leads(early, below)
-            && leading.isBy(early)
-        ? early
-        : null;
+  private ImmutableList<Extent> leftCode(ImmutableList<GateArea> gates) {
+    return LeftCode.whenEnabled(patches.parts(), gates, notes().gates(), overlapping());
   }
 
-  /** Whether it has to be led anew, to stand above one that is enabled. */
-  private boolean overlapsAny(ImmutableList<LoadedPatch> enabled) {
-    PatchNotes notes = notes();
-    return enabled.stream().anyMatch(other -> other.notes().overlaps(notes));
+  /** The gates to which all of its functions are led; empty: that is not so. */
+  private Optional<ImmutableList<GateArea>> led(ImmutableList<LoadedPatch> below) {
+    long newest = header.patch();
+    boolean isAbove =
+        below.stream().filter(this::hasToStandAbove).allMatch(other -> other.patch() < newest);
+    return isAbove ? new GatePlanner(patches, this).led(leading.led(), below) : Optional.empty();
   }
 
-  /** Nothing of what leads to its gates stands, nor what waits above it to be enabled. */
-  private void makeWay() {
-    overlapping()
-        .filter(other -> other.state() == REGISTERED)
-        .forEach(other -> other.leading.takeBack());
-    leading.takeBack();
-    if (header.patch() != 0) {
-      throw new WrongStateException(
-          "live patch %d ('%s') is below others that stand: disable those first"
-              .formatted(id, description.name()));
+  private boolean hasToStandAbove(LoadedPatch enabled) {
+    return description.replaces() || enabled.notes().overlaps(notes());
+  }
+
+  /**
+   * Takes back what leads to its gates, with what stands above that of others that are not enabled.
+   * What is below one that is enabled stays.
+   */
+  private void takeBack() {
+    List<LoadedPatch> all = new ArrayList<>(overlapping());
+    all.removeIf(other -> other.state() == ENABLED);
+    all.add(this);
+    boolean isAny = true;
+    while (isAny) {
+      isAny = false;
+      for (LoadedPatch patch : all) {
+        isAny |= patch.leading.takeBack();
+      }
     }
   }
 
   /** Has the functions led to its gates, above all others. */
   private GateAreas lead(ImmutableList<LoadedPatch> below) {
-    GateAreas gates = new GatePlanner(patches, this).gates(ready, below);
+    GateAreas gates = new GatePlanner(patches, this).gates(ready, leading.led(), below);
     ready = gates;
+    patches.parts().find(gates);
     if (!gates.areas().isEmpty()) {
       leading.lead(gates);
     }
@@ -405,27 +403,18 @@ public final class LoadedPatch {
 
   /** Those that are enabled. */
   private ImmutableList<LoadedPatch> below() {
-    return patches.list().stream()
+    return patches.inCommand().stream()
         .filter(patch -> patch.id() != id && patch.state() == ENABLED)
         .collect(ImmutableList.toImmutableList());
   }
 
   /**
    * Another one stands over all of it, and never leads to its functions: with its turn on old its
-   * gates are ways to what was there before. They go when nothing stands over them.
+   * gates are ways to what was there before.
    */
   private void replaced() {
     header.setTurn(Turn.OLD);
     header.setState(DISABLED);
-  }
-
-  /** Takes back what was covered by this one: the newest first. */
-  private void takeBackOthers() {
-    patches.list().stream()
-        .filter(other -> other.id() != id && other.header.patch() != 0)
-        .filter(other -> other.state() == DISABLED)
-        .sorted(Comparator.comparingLong((LoadedPatch other) -> other.header.patch()).reversed())
-        .forEach(other -> other.leading.takeBack());
   }
 
   private void disableAlone(TransitionListener listener) {
@@ -438,9 +427,7 @@ public final class LoadedPatch {
       header.setState(ENABLED);
       throw failure;
     }
-    leading.takeBack();
     header.setState(DISABLED);
-    takeBackOthers();
     call(notes.callbacks().postUnpatch(), "postUnpatch");
   }
 
@@ -462,8 +449,8 @@ public final class LoadedPatch {
 
   private Optional<String> unloadAlone() {
     PatchNotes notes = notes();
+    takeBack();
     if (state() != UNREGISTERED) {
-      leading.takeBack();
       for (long finalizer : notes.finalizers()) {
         caller().call(finalizer, "a finalizer of " + file);
       }
@@ -480,7 +467,7 @@ public final class LoadedPatch {
   /** What keeps it in the process; empty: it may be unmapped, or is not unregistered. */
   public Optional<String> heldBy() {
     return state() == UNREGISTERED
-        ? process.exclusively(() -> new Unloading(patches, this).holder(notes()))
+        ? patches.command(() -> new Unloading(patches, this).holder(notes()))
         : Optional.empty();
   }
 

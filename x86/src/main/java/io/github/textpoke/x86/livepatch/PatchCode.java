@@ -48,7 +48,7 @@ final class PatchCode implements CodeObjects {
   private PatchCode(LivePatches patches) {
     this.memory = patches.memory();
     ImmutableRangeMap.Builder<Long, One> all = ImmutableRangeMap.builder();
-    for (LoadedPatch patch : patches.list()) {
+    for (LoadedPatch patch : patches.inCommand()) {
       PatchNotes notes = patch.notes();
       One one = new One(notes, Suppliers.memoize(() -> frames(notes)));
       for (Extent extent : notes.text()) {

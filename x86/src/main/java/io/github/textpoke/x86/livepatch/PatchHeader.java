@@ -1,5 +1,6 @@
 package io.github.textpoke.x86.livepatch;
 
+import com.google.common.base.Suppliers;
 import com.google.common.collect.ImmutableList;
 import com.google.common.hash.Hashing;
 import io.github.textpoke.CodeBytes;
@@ -12,6 +13,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.Optional;
+import java.util.function.Supplier;
 import java.util.regex.Pattern;
 
 /**
@@ -49,6 +51,7 @@ final class PatchHeader {
   private final ObjectMemory memory;
   private final long address;
   private final ReadNotes read;
+  private final Supplier<Long> capacity;
 
   /**
    * @param read what was read of headers of this process before
@@ -57,6 +60,14 @@ final class PatchHeader {
     this.memory = memory;
     this.address = address;
     this.read = read;
+    this.capacity = Suppliers.memoize(() -> capacity(memory, address));
+  }
+
+  private PatchHeader(ObjectMemory memory, Mapping mapping, ReadNotes read) {
+    this.memory = memory;
+    this.address = mapping.start();
+    this.read = read;
+    this.capacity = () -> capacity(mapping);
   }
 
   /** The name of a live patch's mappings. */
@@ -68,7 +79,7 @@ final class PatchHeader {
   static ImmutableList<PatchHeader> all(ObjectMemory memory, ReadNotes read) {
     return memory.mapped(MAPPINGS).stream()
         .filter(Mapping::writable)
-        .map(mapping -> new PatchHeader(memory, mapping.start(), read))
+        .map(mapping -> new PatchHeader(memory, mapping, read))
         .filter(PatchHeader::isOne)
         .collect(ImmutableList.toImmutableList());
   }
@@ -161,7 +172,7 @@ final class PatchHeader {
     ByteBuffer length = read(LENGTH, Long.BYTES);
     int size = length.getInt();
     int sum = length.getInt();
-    if (size <= 0 || size > capacity()) {
+    if (size <= 0 || size > capacity.get()) {
       return Optional.empty();
     }
     CodeBytes text = memory.read(address + NOTES, size);
@@ -170,17 +181,21 @@ final class PatchHeader {
         : Optional.empty();
   }
 
-  private long capacity() {
+  private static long capacity(Mapping header) {
+    return header.length() - NOTES;
+  }
+
+  private static long capacity(ObjectMemory memory, long address) {
     return memory.mapped(MAPPINGS).stream()
         .filter(mapping -> mapping.start() == address)
-        .mapToLong(mapping -> mapping.length() - NOTES)
+        .mapToLong(PatchHeader::capacity)
         .findFirst()
         .orElse(0);
   }
 
   /** Whether there is room for these notes. */
   boolean fits(PatchNotes notes) {
-    return bytes(notes).length <= capacity();
+    return bytes(notes).length <= capacity.get();
   }
 
   void setNotes(PatchNotes notes) {

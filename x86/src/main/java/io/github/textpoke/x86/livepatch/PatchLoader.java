@@ -59,7 +59,7 @@ final class PatchLoader {
   }
 
   LoadedPatch load(LivePatch patch) {
-    return process.exclusively(() -> loadAlone(patch));
+    return patches.command(() -> loadAlone(patch));
   }
 
   private LoadedPatch loadAlone(LivePatch patch) {
@@ -72,7 +72,7 @@ final class PatchLoader {
     }
     ImageInMemory near =
         targets.values().stream().map(TargetObject::image).findFirst().orElseGet(this::executable);
-    long id = 1 + patches.list().stream().mapToLong(LoadedPatch::id).max().orElse(0);
+    long id = 1 + patches.inCommand().stream().mapToLong(LoadedPatch::id).max().orElse(0);
     String name = PatchHeader.name(id);
     try {
       for (int i = 0; i < TRIES; i++) {
@@ -211,6 +211,7 @@ final class PatchLoader {
             notes.late(),
             gates.notes()));
     header.publish();
+    patches.listAnew();
     LoadedPatch loaded = new LoadedPatch(patches, header, gates);
     loaded.leadEarly();
     return Optional.of(loaded);

@@ -6,6 +6,7 @@ import com.google.common.collect.Range;
 import io.github.textpoke.PatchException;
 import io.github.textpoke.PatchException.CodeInUseException;
 import io.github.textpoke.PatchException.Outcome;
+import io.github.textpoke.apply.StackObjects;
 import io.github.textpoke.apply.SwitchReport;
 import io.github.textpoke.apply.SwitchReport.Blocker;
 import io.github.textpoke.apply.TargetProcess;
@@ -41,12 +42,14 @@ final class Transition {
 
   private final TargetProcess process;
   private final PatchCode code;
+  private final StackObjects objects;
   private final Duration patience;
   private final TransitionListener listener;
 
   Transition(LivePatches patches, TransitionListener listener) {
     this.process = patches.process();
     this.code = PatchCode.of(patches);
+    this.objects = patches.stackObjects();
     this.patience = patches.options().patience();
     this.listener = listener;
   }
@@ -61,7 +64,7 @@ final class Transition {
     long deadline = System.nanoTime() + patience.toNanos();
     long pause = FIRST_PAUSE_NANOS;
     long hold = FIRST_HOLD_NANOS;
-    ThreadStacks stacks = process.stacks(ownCode(what), code);
+    ThreadStacks stacks = process.stacks(ownCode(what), code, objects);
     for (int tries = 1; ; tries++) {
       SwitchReport report = process.change(what.holding(Duration.ofNanos(hold)), stacks);
       if (report.isDone()) {

@@ -46,7 +46,7 @@ final class Unloading {
   /** Gates of other live patches that lead on to gates of this one. */
   private List<Extent> waysIn(PatchNotes notes) {
     List<Extent> found = new ArrayList<>();
-    for (LoadedPatch other : patches.list()) {
+    for (LoadedPatch other : patches.inCommand()) {
       if (other.id() == patch.id()) {
         continue;
       }
@@ -103,6 +103,7 @@ final class Unloading {
             .orElse(notes.object().end());
     patches.memory().unmap(name, notes.object().start(), end);
     patches.memory().unmap(name, patch.header().address(), notes.object().start());
+    patches.listAnew();
   }
 
   private static boolean isBehindObject(PatchNotes notes, GateArea area) {

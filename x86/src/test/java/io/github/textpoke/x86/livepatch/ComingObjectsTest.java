@@ -118,6 +118,7 @@ class ComingObjectsTest {
       }
       patch.disable();
       assertAnsweredOnlyBy(1);
+      assertThat(patch.unload()).isEmpty();
       assertThat(standing(process)).isZero();
     }
     assertAllAnswersWereRight();
@@ -208,8 +209,9 @@ class ComingObjectsTest {
       assertAnsweredOnlyBy(2);
       assertThat(standing(process)).isEqualTo(2);
       two.disable();
-      assertThat(standing(process)).isZero();
       assertAnsweredOnlyBy(1);
+      assertThat(two.unload()).isEmpty();
+      assertThat(standing(process)).isZero();
     }
     assertAllAnswersWereRight();
   }
@@ -288,6 +290,7 @@ class ComingObjectsTest {
         assertThat(watch.isWatching()).isTrue();
       }
       patches.find(1).disable();
+      assertThat(patches.find(1).unload()).isEmpty();
       assertThat(standing(process)).isZero();
       assertThat(process.patches()).isEmpty();
     }

@@ -56,6 +56,7 @@ class LivePatchFailuresTest {
     try (Fixture endingService = service;
         Fixture endingLoad = load;
         TargetProcess closing = process) {
+      patches.list().forEach(patch -> patch.unload());
       assertThat(closing.patches()).isEmpty();
       assertAnswers(1);
       endingLoad.assertHealthy();

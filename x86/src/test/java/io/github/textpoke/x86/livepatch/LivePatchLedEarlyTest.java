@@ -124,13 +124,14 @@ class LivePatchLedEarlyTest {
 
     first.enable();
     assertRuns(2);
-    assertThat(standing()).isEqualTo(led).hasSize(1);
+    assertThat(standing()).isEqualTo(led).hasSize(2);
     second.enable();
     assertRuns(3);
     second.disable();
     assertRuns(2);
     first.disable();
     assertRuns(1);
+    assertThat(standing()).isEqualTo(led);
   }
 
   @Test
@@ -150,13 +151,15 @@ class LivePatchLedEarlyTest {
   }
 
   @Test
-  void anotherHandleLeadsAnew() {
+  void anotherHandleNeedNotLeadAnew() {
     patches.load("two", bytes("none"), TICK_2);
+    ImmutableList<Long> led = standing();
     LoadedPatch found = LivePatches.in(process).find(1);
 
     found.enable();
     assertRuns(2);
     found.disable();
     assertRuns(1);
+    assertThat(standing()).isEqualTo(led).hasSize(1);
   }
 }

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import com.google.common.collect.Iterables;
 import io.github.textpoke.PatchException.WrongStateException;
 import io.github.textpoke.apply.OtherJvm;
+import io.github.textpoke.apply.Patch;
 import io.github.textpoke.apply.TargetProcess;
 import io.github.textpoke.fixtures.Fixture;
 import io.github.textpoke.fixtures.RequiresPtrace;
@@ -211,11 +212,12 @@ class SeveralPatchersTest {
         assertAnswers(2);
         patch.disable();
         assertAnswers(1);
-        assertThat(process.patches()).isEmpty();
+        assertThat(process.patches()).extracting(Patch::id).containsExactly(patch.patch());
       }
     }
     try (TargetProcess process = TargetProcess.attach(service.pid())) {
       awaitUnloaded(LivePatches.in(process).find(1));
+      assertThat(process.patches()).isEmpty();
     }
   }
 
