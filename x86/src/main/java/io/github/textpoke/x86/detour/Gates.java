@@ -54,7 +54,6 @@ public record Gates(
    * @param address absolute, of its entry
    * @param code the function, as it stood when this was planned
    * @param object that holds it
-   * @param copy what of it runs out of line, as {@link #copy(long)} says
    * @param original absolute address at which it runs as it was before
    * @param replacement absolute address of the code that runs in its place
    * @param gate the code that chooses
@@ -64,7 +63,6 @@ public record Gates(
       long address,
       CodeRegion code,
       ImageInMemory object,
-      Extent copy,
       long original,
       long replacement,
       TurnSwitch.Gate gate) {}
@@ -149,7 +147,6 @@ public record Gates(
               entry.code().address(),
               entry.code(),
               entry.object(),
-              copy(stub),
               original,
               replacement,
               gate.gate()));

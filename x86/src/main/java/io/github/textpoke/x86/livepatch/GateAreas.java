@@ -155,12 +155,6 @@ final class GateAreas {
     return PatchPlan.of(X86Planner.INT3, pokes);
   }
 
-  ImmutableList<Gates.Function> functions() {
-    return areas.stream()
-        .flatMap(area -> area.gates().functions().stream())
-        .collect(ImmutableList.toImmutableList());
-  }
-
   ImmutableList<GateArea> notes() {
     return areas.stream().map(Area::notes).collect(ImmutableList.toImmutableList());
   }
