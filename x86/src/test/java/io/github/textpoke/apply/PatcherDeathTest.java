@@ -22,60 +22,9 @@ import org.junit.jupiter.params.provider.ValueSource;
 class PatcherDeathTest {
   private static final boolean SOAK = Boolean.getBoolean("soak");
   private static final Duration SOON = Duration.ofSeconds(30);
-  private static final int STEPS = 6;
-
-  /** Four breakpoints, an evacuation, the tail, the first byte, and the core syncs. */
-  private static final int DISPLACING_STEPS = 10;
-
-  /** A breakpoint, the tail, the first byte, and the core syncs. */
-  private static final int RESTORING_STEPS = 6;
 
   /** The breakpoint and the tail stand, the first byte does not. */
   private static final int MIDDLE_STEP = 3;
-
-  static Stream<Arguments> everyStepBoundary() {
-    return (SOAK ? Stream.of(2, 8) : Stream.of(2))
-        .flatMap(
-            workers ->
-                Stream.of("APPLY", "REVERT")
-                    .flatMap(
-                        work ->
-                            Stream.iterate(0, step -> step <= STEPS, step -> step + 1)
-                                .map(step -> Arguments.of(workers, work, step))));
-  }
-
-  @ParameterizedTest(name = "{0} workers, {1} before step {2}")
-  @MethodSource("everyStepBoundary")
-  void aPatcherKilledBetweenTwoStepsHarmsNothing(int workers, String work, int step) {
-    try (PatchedWorkers target = PatchedWorkers.start(workers)) {
-      killHeldAt(target, work, step, EngineChoice.POKER);
-      target.assertUnharmed();
-    }
-  }
-
-  static Stream<Arguments> everyStepBoundaryOfADisplacingPlan() {
-    return (SOAK ? Stream.of(2, 8) : Stream.of(2))
-        .flatMap(
-            workers ->
-                Stream.concat(
-                    stepsOf(workers, "APPLY", DISPLACING_STEPS),
-                    stepsOf(workers, "REVERT", RESTORING_STEPS)));
-  }
-
-  private static Stream<Arguments> stepsOf(int workers, String work, int steps) {
-    return Stream.iterate(0, step -> step <= steps, step -> step + 1)
-        .map(step -> Arguments.of(workers, work, step));
-  }
-
-  @ParameterizedTest(name = "{0} workers, {1} before step {2}")
-  @MethodSource("everyStepBoundaryOfADisplacingPlan")
-  void aPatcherKilledBetweenTwoStepsOfADisplacingPlanHarmsNothing(
-      int workers, String work, int step) {
-    try (PatchedWorkers target = PatchedWorkers.startDisplaced(workers)) {
-      killHeldAt(target, work, step, EngineChoice.POKER);
-      target.assertUnharmed();
-    }
-  }
 
   @ParameterizedTest
   @ValueSource(strings = {"APPLY", "REVERT"})
@@ -108,8 +57,7 @@ class PatcherDeathTest {
     }
   }
 
-  private static void killHeldAt(
-      PatchedWorkers target, String work, int step, EngineChoice engine) {
+  static void killHeldAt(PatchedWorkers target, String work, int step, EngineChoice engine) {
     try (PatcherProcess patcher = target.patcher(work + ":" + step, PatcherLoad.NONE, engine)) {
       patcher.go();
       patcher.awaitLine(PatcherProgram.HELD);
