@@ -348,6 +348,22 @@ public final class TargetProcess implements AutoCloseable {
     return all.build();
   }
 
+  /**
+   * The memory of patches in the ledger that stand at sites, by whomever: what they have displaced
+   * runs there. Also of those that were reverted under others.
+   *
+   * @param isAsked which sites, by absolute address
+   */
+  public synchronized ImmutableList<Extent> broughtTo(LongPredicate isAsked) {
+    return ledger.contents().entries().stream()
+        .filter(entry -> entry.progress().state() != Progress.State.RETIRED)
+        .filter(
+            entry -> entry.plan().pokes().stream().anyMatch(poke -> isAsked.test(poke.address())))
+        .flatMap(entry -> entry.note().detour().stream())
+        .flatMap(detour -> detour.memory().stream())
+        .collect(ImmutableList.toImmutableList());
+  }
+
   private static boolean isReverted(LedgerEntry entry) {
     Progress.State state = entry.progress().state();
     return state == Progress.State.RETIRED || state == Progress.State.BYPASSED;

@@ -17,33 +17,41 @@ final class LeftCode {
   private LeftCode() {}
 
   /**
-   * The functions that are replaced: with their parts, what of them runs out of line, and where
-   * other live patches replace them, the whole code of those.
+   * The functions that are replaced: with their parts, what of them runs out of line, by whichever
+   * patch, and where other live patches replace them, the whole code of those.
    *
    * @param led the gates by which the live patch is enabled
-   * @param own all gates of it, the former ones too
-   * @param overlapping other live patches that have a function in common with it; that of a
-   *     disabled one runs no more, but what it has displaced does
+   * @param own notes of it
+   * @param others the other live patches; the functions of a disabled one run no more, but what it
+   *     has displaced does
    */
   static ImmutableList<Extent> whenEnabled(
-      FunctionParts parts, List<GateArea> led, List<GateArea> own, List<LoadedPatch> overlapping) {
+      LivePatches patches, List<GateArea> led, PatchNotes own, List<LoadedPatch> others) {
     LeftCode left = new LeftCode();
-    led.forEach(area -> parts.of(area).forEach(left::add));
-    for (GateArea area : own) {
+    RangeSet<Long> functions = TreeRangeSet.create();
+    for (GateArea area : led) {
+      patches.parts().of(area).forEach(left::add);
+      for (Led function : area.functions()) {
+        functions.add(Range.closedOpen(function.address(), function.address() + function.length()));
+      }
+    }
+    patches.process().broughtTo(functions::contains).forEach(left::add);
+    for (LoadedPatch other : others) {
+      PatchNotes notes = other.notes();
+      if (notes.gates().stream()
+          .flatMap(area -> area.functions().stream())
+          .map(Led::address)
+          .anyMatch(functions::contains)) {
+        notes.gates().forEach(area -> left.add(area.memory()));
+        if (other.state() == PatchState.ENABLED) {
+          notes.text().forEach(left::addWithStart);
+        }
+      }
+    }
+    for (GateArea area : own.gates()) {
       for (int i = 0; i < area.functions().size(); i++) {
         left.add(Gates.copy(area.memory().start() + (long) i * Gates.SIZE));
       }
-    }
-    for (LoadedPatch other : overlapping) {
-      PatchNotes notes = other.notes();
-      if (other.state() == PatchState.ENABLED
-          && led.stream()
-              .flatMap(area -> area.functions().stream())
-              .map(Led::address)
-              .anyMatch(address -> notes.at(address).isPresent())) {
-        notes.text().forEach(left::addWithStart);
-      }
-      notes.gates().forEach(area -> left.add(area.memory()));
     }
     return left.extents();
   }

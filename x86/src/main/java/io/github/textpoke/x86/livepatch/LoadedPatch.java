@@ -358,7 +358,11 @@ public final class LoadedPatch {
   }
 
   private ImmutableList<Extent> leftCode(ImmutableList<GateArea> gates) {
-    return LeftCode.whenEnabled(patches.parts(), gates, notes().gates(), overlapping());
+    return LeftCode.whenEnabled(
+        patches,
+        gates,
+        notes(),
+        patches.inCommand().stream().filter(other -> other.id() != id).toList());
   }
 
   /** The gates to which all of its functions are led; empty: that is not so. */

@@ -7,6 +7,7 @@ import io.github.textpoke.apply.Patch;
 import io.github.textpoke.apply.PatchStatus;
 import io.github.textpoke.apply.TargetProcess;
 import io.github.textpoke.fixtures.Fixture;
+import io.github.textpoke.ledger.Extent;
 import io.github.textpoke.x86.detour.Detour;
 import io.github.textpoke.x86.detour.Detours;
 import java.io.IOException;
@@ -25,6 +26,11 @@ import org.junit.jupiter.api.Test;
 class LivePatchLedEarlyTest {
   private static final Duration LONG = Duration.ofSeconds(60);
   private static final LivePatch TICK_2 = tick("two", "new_tick");
+  private static final LivePatch COMPUTE_2 =
+      LivePatch.parse(
+          """
+          {"name": "compute", "objects": [{"name": "",
+           "functions": [{"old": "compute", "new": "compute"}]}]}""");
   private static final LivePatch TICK_3 = tick("three", "tick");
 
   private Fixture service;
@@ -148,6 +154,25 @@ class LivePatchLedEarlyTest {
     detour.revert();
     assertRuns(2);
     patch.disable();
+  }
+
+  @Test
+  void whatADetourHasDisplacedIsInTheFunction() {
+    LoadedPatch patch = patches.load("two", bytes("none"), TICK_2);
+    Detour below = Detours.in(process).at("service:compute").toItself();
+    LoadedPatch above = patches.load("compute", bytes("names"), COMPUTE_2);
+    ImmutableList<Extent> left =
+        patches.command(
+            () ->
+                LeftCode.whenEnabled(
+                    patches, above.notes().gates(), above.notes(), ImmutableList.of(patch)));
+
+    assertThat(left).anyMatch(extent -> extent.contains(below.original()));
+    assertThat(left)
+        .anyMatch(extent -> extent.contains(process.address("service:compute")))
+        .noneMatch(extent -> extent.contains(process.address("service:tick")));
+    assertThat(above.unload()).isEmpty();
+    below.revert();
   }
 
   @Test
