@@ -325,7 +325,7 @@ static bool asleep(pid_t thread) {
 
 /* A thread that has announced its call sleeps nowhere but in the call. */
 static void await_blocked(const struct blocker *blocker) {
-  while (blocker->thread == 0 || !asleep(blocker->thread)) sched_yield();
+  while (blocker->thread == 0 || !asleep(blocker->thread)) rest();
   add(blocked, 1);
 }
 

@@ -160,7 +160,7 @@ static void hold(const char *how) {
   while (holding) {
     uint64_t before = *handled;
     if (pthread_kill(workers[0].thread, SIGUSR1)) fail("pthread_kill");
-    while (holding && *handled == before) sched_yield();
+    while (holding && *handled == before) rest();
   }
 }
 

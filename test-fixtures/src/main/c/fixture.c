@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -115,8 +116,13 @@ struct tally new_tally(int index) {
   };
 }
 
+void rest(void) {
+  struct timespec some = {0, 20 * 1000};
+  nanosleep(&some, NULL);
+}
+
 void await_first_call(const struct tally *tally) {
-  while (*tally->calls == 0) sched_yield();
+  while (*tally->calls == 0) rest();
 }
 
 void publish(const char *name, const void *address) {

@@ -46,6 +46,9 @@ static inline void check_result(const struct tally *tally, long x, long result) 
   (*tally->calls)++;
 }
 
+/* For some microseconds. Whoever waits by sched_yield starves others on Linux 6.18. */
+void rest(void);
+
 /* Waits until a thread that counts there has called the site, so has its start behind it: system
  * calls of libc's that a filter may forbid, and its signal mask. */
 void await_first_call(const struct tally *tally);

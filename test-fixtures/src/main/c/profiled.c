@@ -263,7 +263,7 @@ static void command(const char *line) {
     begun = false;
     while (!begun) {
       if (pthread_kill(workers[0].thread, SIGUSR1)) fail("pthread_kill");
-      sched_yield();
+      rest();
     }
   } else {
     fail("no command '%s'", line);

@@ -62,7 +62,7 @@ void start_runners(int count, int blocked) {
     };
     if (pipe(runners[i].pipe)) fail("pipe");
     start_thread(run, &runners[i]);
-    while (*runners[i].id == 0) sched_yield();
+    while (*runners[i].id == 0) rest();
   }
 }
 

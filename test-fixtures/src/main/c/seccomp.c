@@ -115,7 +115,7 @@ int main(int argc, char **argv) {
   if (of_one) {
     tally_of_one = new_tally(threads);
     start_thread(work_below_filter, NULL);
-    while (*tally_of_one.calls == 0) sched_yield();
+    while (*tally_of_one.calls == 0) rest();
   } else {
     install(SECCOMP_FILTER_FLAG_TSYNC);
   }

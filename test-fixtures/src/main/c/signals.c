@@ -122,7 +122,7 @@ int main(int argc, char **argv) {
     workers[i].handler_calls = new_counter("handler_calls_%d", i);
     workers[i].handler_wrong = new_counter("handler_wrong_%d", i);
     start_thread(work, &workers[i]);
-    while (workers[i].thread == 0) sched_yield();
+    while (workers[i].thread == 0) rest();
   }
   start_thread(send_signals, NULL);
   struct itimerval timer = {{0, alarm_us}, {0, alarm_us}};

@@ -167,7 +167,7 @@ static void *work(void *argument) {
   *worker_id = gettid();
   for (;;) {
     const void *one;
-    while ((one = function) == NULL) sched_yield();
+    while ((one = function) == NULL) rest();
     /* Twice: what is bound, or allocated, by the first call is there for the others. */
     for (int i = 0; i < 2 * BATCH; i++) outcomes[i % BATCH] = outcome(one, seed + i % BATCH);
     add(referenced, 1);
