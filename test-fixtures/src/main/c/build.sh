@@ -43,6 +43,7 @@ done
 compile displaced -Wl,--section-start=fixture_repl=0x11234000
 compile busy
 compile plain
+compile captured
 compile probed -fno-builtin-llabs
 compile syncer
 compile lodgers -ldl

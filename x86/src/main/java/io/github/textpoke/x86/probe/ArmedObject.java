@@ -10,6 +10,8 @@ import io.github.textpoke.process.ImageInMemory;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -21,6 +23,7 @@ final class ArmedObject {
   private final ImageInMemory object;
   private final ProbeAction action;
   private final ThreadKey key;
+  private final OptionalInt threadId;
   private final ProbePool pool;
 
   /** Where it counts, if that is not beside the code; nobody else ever gets that memory. */
@@ -42,6 +45,12 @@ final class ArmedObject {
 
   private long data;
 
+  /** What is captured there; null: nothing. */
+  private @Nullable CaptureRing ring;
+
+  /** Of memory that was given away before anybody has drained it. */
+  private long lost;
+
   /** Where it counted before: a call that began then may be counted there still. */
   private final List<Former> former = new ArrayList<>();
 
@@ -53,12 +62,21 @@ final class ArmedObject {
     private final Tally offset;
     private Tally known;
 
-    Former(Patch patch, ProbeSlots slots, long data, Tally offset, Tally known) {
+    private final @Nullable CaptureRing ring;
+
+    Former(
+        Patch patch,
+        ProbeSlots slots,
+        long data,
+        Tally offset,
+        Tally known,
+        @Nullable CaptureRing ring) {
       this.patch = patch;
       this.slots = slots;
       this.data = data;
       this.offset = offset;
       this.known = known;
+      this.ring = ring;
     }
 
     Tally tally(TargetProcess process) {
@@ -68,6 +86,17 @@ final class ArmedObject {
         known = read.plus(offset);
       }
       return known;
+    }
+
+    long drain(TargetProcess process, TimeStampCounter.Scale scale, Consumer<CapturedCall> taken) {
+      return ring == null
+          ? 0
+          : ring.drain(
+              process::read,
+              () -> process.keepsMemory(patch),
+              () -> tally(process).total(),
+              scale,
+              taken);
     }
   }
 
@@ -84,6 +113,10 @@ final class ArmedObject {
     this.action = action;
     this.targets = targets;
     this.key = key;
+    this.threadId =
+        action instanceof ProbeAction.Capture && key == ThreadKey.POINTER
+            ? ThreadKeys.threadIdAt(process)
+            : OptionalInt.empty();
     this.pool = pool;
     this.shared = shared;
     this.patch = made(targets);
@@ -96,10 +129,21 @@ final class ArmedObject {
   }
 
   private ProbeSlots slots(ImmutableList<Target> now) {
-    if (action instanceof ProbeAction.Latency) {
-      return new LatencySlots(now, new LatencyTable(now.size(), pool.threads()), key);
+    int functions = now.size();
+    // A switch with patterns is of a later Java.
+    if (action instanceof ProbeAction.Capture capture) {
+      return new CaptureSlots(now, captures(capture), capture, key, threadId);
     }
-    return new CountSlots(now, new CounterTable(now.size(), pool.threads()), key, shared);
+    if (action instanceof ProbeAction.Latency) {
+      LatencyTable table = new LatencyTable(functions, pool.threads());
+      return new LatencySlots(now, table, action.condition(), key);
+    }
+    CounterTable table = new CounterTable(functions, pool.threads());
+    return new CountSlots(now, table, action.condition(), key, shared);
+  }
+
+  private CaptureTable captures(ProbeAction.Capture capture) {
+    return new CaptureTable(targets.size(), pool.threads(), capture.records(), capture.isAtExits());
   }
 
   ImmutableList<Target> targets() {
@@ -157,8 +201,10 @@ final class ArmedObject {
     if (!isGoneOnWith || last == null || where != data) {
       Tally before = tallyHere();
       if (last != null && where != data) {
-        former.add(new Former(last, patch.slots(), data, offset, before));
+        former.add(new Former(last, patch.slots(), data, offset, before, ring));
         before = Tally.none(targets.size());
+      } else if (ring != null) {
+        lost += ring.close(before.total());
       }
       offset = before;
       known = before;
@@ -168,11 +214,49 @@ final class ArmedObject {
         // What somebody else has counted there is not ours.
         offset = offset.minus(patch.slots().read(process, where));
       }
+      ring = ring(where, before.total(), isGoneOnWith);
     }
     if (isGoneOnWith) {
       // Whoever has disarmed it may not have done so.
       patch.slots().pause(process, where);
     }
+  }
+
+  private @Nullable CaptureRing ring(long where, long counted, boolean isGoneOnWith) {
+    if (!(action instanceof ProbeAction.Capture capture)) {
+      return null;
+    }
+    ImmutableList<ProbedFunction> functions =
+        targets.stream().map(Target::function).collect(ImmutableList.toImmutableList());
+    CaptureRing made = new CaptureRing(captures(capture), where, capture, functions, counted);
+    if (isGoneOnWith) {
+      made.skip(process::read);
+    }
+    return made;
+  }
+
+  /**
+   * Takes the calls that were captured.
+   *
+   * @return how many have got lost since the last time
+   */
+  long drain(TimeStampCounter.Scale scale, Consumer<CapturedCall> taken) {
+    long sum = lost;
+    lost = 0;
+    for (Former place : former) {
+      sum += place.drain(process, scale, taken);
+    }
+    Patch capturing = last;
+    if (ring != null && capturing != null) {
+      sum +=
+          ring.drain(
+              process::read,
+              () -> process.keepsMemory(capturing),
+              () -> tallyHere().total(),
+              scale,
+              taken);
+    }
+    return sum;
   }
 
   ApplyReport disarm() {

@@ -14,24 +14,33 @@ import java.util.Optional;
 /**
  * Counts calls.
  *
+ * @param condition which of them
  * @param shared where the counters lie; empty: beside the code
  */
 record CountSlots(
-    ImmutableList<Target> targets, CounterTable table, ThreadKey key, Optional<SharedMemory> shared)
+    ImmutableList<Target> targets,
+    CounterTable table,
+    CallCondition condition,
+    ThreadKey key,
+    Optional<SharedMemory> shared)
     implements ProbeSlots {
   private static final int JUMP_LENGTH = 5;
 
   /** What a slot begins with. */
   static final CodeBytes NOP = CodeBytes.ofHex("0f1f440000");
 
-  /** Bytes of code for so many functions. */
+  /** Bytes of code for so many functions, without a condition. */
   static int codeSize(int functions) {
-    return ProbeWriter.HEAD + functions * ProbeWriter.SLOT;
+    return codeSize(functions, CallCondition.ALWAYS);
+  }
+
+  private static int codeSize(int functions, CallCondition condition) {
+    return ProbeWriter.HEAD + functions * ProbeWriter.slotSize(condition);
   }
 
   @Override
   public int codeSize() {
-    return codeSize(targets.size());
+    return codeSize(targets.size(), condition);
   }
 
   @Override
@@ -52,7 +61,12 @@ record CountSlots(
       ImmutableList.Builder<PatchPlan> bypasses) {
     ProbeWriter writer =
         new ProbeWriter(
-            code, shared.map(SharedMemory::address).orElse(data), table, key, shared.isPresent());
+            code,
+            shared.map(SharedMemory::address).orElse(data),
+            table,
+            condition,
+            key,
+            shared.isPresent());
     for (int i = 0; i < targets.size(); i++) {
       Target target = targets.get(i);
       long slot = writer.nextSlot();
@@ -69,7 +83,7 @@ record CountSlots(
   }
 
   /** Plans the jump to the slot, and returns what goes on from there as the function did. */
-  private static CodeBytes displaced(
+  static CodeBytes displaced(
       Target target, long slot, long copy, ImmutableList.Builder<PatchPlan> plans) {
     if (target.jump().isPresent()) {
       // Whoever has put it there has proved that nobody enters what it stands for.

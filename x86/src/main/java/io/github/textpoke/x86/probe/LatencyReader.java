@@ -14,7 +14,7 @@ final class LatencyReader {
   /** The calls of each function that were counted, and how long those took that were timed. */
   static Tally read(TargetProcess process, LatencyTable table, long data) {
     // Histograms first: a call is counted before it is timed, so no more are timed than counted.
-    long generation = word(process, data + table.head() + LatencyTable.GENERATION);
+    long generation = word(process, data + table.head() + Epochs.GENERATION);
     long taken =
         Math.min(table.capacity(), word(process, data + table.head() + LatencyTable.ASKED_FOR));
     long[][] buckets = new long[table.functions()][];
@@ -46,15 +46,6 @@ final class LatencyReader {
     for (int i = 0; i < sums.length; i++) {
       sums[i] += chunk.getLong(at + LatencyTable.BUCKETS_AT + i * Long.BYTES);
     }
-  }
-
-  /** One that no arming before had, and notes it. */
-  static long nextEpoch(TargetProcess process, LatencyTable table, long data) {
-    long last = word(process, data + table.head() + LatencyTable.LAST);
-    long next = last % (LatencyTable.EPOCHS - 1) + 1;
-    process.store(data + table.head() + LatencyTable.LAST, next);
-    return word(process, data + table.head() + LatencyTable.GENERATION)
-        + next * LatencyTable.EPOCH_STEP;
   }
 
   private static long word(TargetProcess process, long address) {

@@ -10,11 +10,9 @@ import java.nio.ByteOrder;
  * <pre>
  *   counters  a {@link CounterTable}, whose rows hold behind the counts, for each function,
  *             u64 absolute address of the thread's histogram; 0: it has none yet
- *   head      u64 epoch: 0 while the probe is not armed, else a number that no arming before had
- *             u64 generation: what tells what is ours from what was left in the memory
- *             u64 the number of the last epoch
+ *   head      {@link Epochs}
  *   head+128  u64 how many histograms were asked for
- *   cells     one for each place on a stack that a return address may be at, as {@link #CELL} says
+ *   cells     {@link StackCells}, as {@link #CELL} says
  *   histograms, one behind the other, taken when a thread's first call of a function returns:
  *             u64 generation + function; and from {@value #BUCKETS_AT} on u64 for each bucket, how
  *             many calls took as long
@@ -30,9 +28,7 @@ record LatencyTable(int functions, int threads) {
   /**
    * A cell holds one call that has not returned: u64 the stack pointer at its entry, where the
    * return address is; u64 the time-stamp counter then; u64 tag: epoch + function; u64 the sum of
-   * the first two. A call overwrites whatever it finds there. Which cell is that of a place: its
-   * page of the stack chooses a group by a hash, its place in the page the cell in the group, where
-   * the hash too has a say: threads begin at the same place of their pages.
+   * the first two. A call overwrites whatever it finds there.
    */
   static final int CELL = 32;
 
@@ -41,22 +37,10 @@ record LatencyTable(int functions, int threads) {
   static final int TAG = 16;
   static final int SUM = 24;
 
-  /** Return addresses are 16 bytes apart at least, where code keeps the ABI. */
-  static final int GROUP = 4096 / 16 * CELL;
-
   private static final int GROUPS_PER_THREAD = 8;
 
-  static final int EPOCH = 0;
-  static final int GENERATION = 8;
-  static final int LAST = 16;
   static final int ASKED_FOR = 128;
   private static final int HEAD = 256;
-
-  /** What is added to an epoch's generation for each arming: above the number of any function. */
-  static final long EPOCH_STEP = 1L << 20;
-
-  /** Epochs of one generation. */
-  static final long EPOCHS = 1 << 12;
 
   /** Buckets of each power of two. */
   static final int PER_POWER = 8;
@@ -94,13 +78,12 @@ record LatencyTable(int functions, int threads) {
     return head() + HEAD;
   }
 
-  /** A power of two. */
-  int groups() {
-    return GROUPS_PER_THREAD * threads;
+  StackCells places() {
+    return new StackCells(GROUPS_PER_THREAD * threads, CELL);
   }
 
   long histograms() {
-    return cells() + (long) groups() * GROUP;
+    return cells() + places().size();
   }
 
   /** The most histograms. What would need more is not timed. */
@@ -117,11 +100,11 @@ record LatencyTable(int functions, int threads) {
   /**
    * Before the first call, up to the cells.
    *
-   * @param generation a multiple of {@link #EPOCH_STEP} * {@link #EPOCHS}
+   * @param generation of {@link Epochs}
    */
   CodeBytes initial(long address, long generation) {
     ByteBuffer head = ByteBuffer.allocate(HEAD).order(ByteOrder.LITTLE_ENDIAN);
-    head.putLong(GENERATION, generation);
+    head.putLong(Epochs.GENERATION, generation);
     return counters().initial(address).concat(CodeBytes.of(head.array()));
   }
 

@@ -36,7 +36,7 @@ import java.util.function.LongFunction;
  * is not ordered with what is around it: what a call has begun last may be finished after the time
  * is taken, some nanoseconds, which a fence would cost too.
  */
-final class LatencyWriter {
+final class LatencyWriter implements EndsWriter {
   /** Bytes of the part before the slots. */
   static final int HEAD = 384;
 
@@ -46,20 +46,9 @@ final class LatencyWriter {
   /** The most bytes of the body at an exit. */
   static final int EXIT = 448;
 
-  /** Slots begin at a multiple of this. */
-  static final int ALIGNMENT = 16;
-
-  private static final int GROUP_SHIFT = Integer.numberOfTrailingZeros(LatencyTable.GROUP);
-  private static final int PAGE_SHIFT = 12;
-
-  /** Bits of the product of page and factor from here on choose the group. */
-  private static final int HASH_SHIFT = 20;
-
-  /** Of an address in a page, without the four lowest bits. */
-  private static final int IN_PAGE = 0xff0;
-
   private final long base;
   private final LatencyTable table;
+  private final CallCondition condition;
   private final ProbeCode shared;
   private final Label take = new Label();
   private final Label head = new Label();
@@ -70,10 +59,12 @@ final class LatencyWriter {
   /**
    * @param base absolute address of the code
    * @param data absolute address of the table
+   * @param condition which calls are counted and timed
    */
-  LatencyWriter(long base, long data, LatencyTable table, ThreadKey key) {
+  LatencyWriter(long base, long data, LatencyTable table, CallCondition condition, ThreadKey key) {
     this.base = base;
     this.table = table;
+    this.condition = condition;
     this.shared = new ProbeCode(base, data, table.counters(), key);
     take(shared.code());
     shared.constant(head, data + table.head());
@@ -120,7 +111,7 @@ final class LatencyWriter {
     code.pop(Register.RAX);
     // Whoever reads it goes by its first word.
     code.load(Register.RSI, head);
-    code.load(Register.RSI, Register.RSI, LatencyTable.GENERATION, Long.BYTES);
+    code.load(Register.RSI, Register.RSI, Epochs.GENERATION, Long.BYTES);
     code.operate(Operation.ADD, Register.RSI, Register.RCX);
     code.store(Register.RDX, 0, Register.RSI, Long.BYTES);
     code.store(Register.RAX, 0, Register.RDX, Long.BYTES);
@@ -134,33 +125,31 @@ final class LatencyWriter {
     code.ret();
   }
 
-  /** Absolute address of the next slot. */
-  long nextSlot() {
+  @Override
+  public long nextSlot() {
     return base + written.size();
   }
 
-  /**
-   * Writes the slot of an entry.
-   *
-   * @param function its place among the functions, from 0
-   * @param goOn what is run behind the body, for an absolute address; it does not fall through
-   */
-  void entry(int function, LongFunction<CodeBytes> goOn) {
+  @Override
+  public void entry(int function, LongFunction<CodeBytes> goOn) {
     Piece piece = shared.new Piece(nextSlot());
     Assembler code = piece.code();
     Label slow = new Label();
     Label found = new Label();
     Label counted = new Label();
     Label nobody = new Label();
+    Label fails = new Label();
+    Label done = new Label();
     code.nopForJump();
-    save(code);
+    ProbeCode.save(code);
+    ConditionCode.write(code, condition, fails);
     piece.entry(slow, nobody);
     code.place(found);
     code.load(Register.RAX, Register.RCX, CounterTable.ROW, Long.BYTES);
     code.increment(Register.RAX, function * Long.BYTES);
     code.place(counted);
-    cell(piece);
-    now(code);
+    table.places().find(piece, cells);
+    ProbeCode.now(code);
     code.store(Register.RCX, LatencyTable.POINTER, Register.RSP, Long.BYTES);
     code.store(Register.RCX, LatencyTable.BEGUN, Register.RAX, Long.BYTES);
     epoch(piece);
@@ -168,7 +157,8 @@ final class LatencyWriter {
     code.store(Register.RCX, LatencyTable.TAG, Register.RDX, Long.BYTES);
     code.operate(Operation.ADD, Register.RAX, Register.RSP);
     code.store(Register.RCX, LatencyTable.SUM, Register.RAX, Long.BYTES);
-    restore(code);
+    code.place(done);
+    ProbeCode.restore(code);
     code.raw(goOn.apply(nextSlot() + code.size()).toByteArray());
     code.place(slow);
     piece.search(found);
@@ -176,16 +166,29 @@ final class LatencyWriter {
     piece.sharedRow();
     code.incrementForAll(Register.RCX, function * Long.BYTES);
     code.jump(counted);
+    if (!condition.isAlways()) {
+      code.place(fails);
+      forget(piece, done);
+    }
     write(piece);
   }
 
   /**
-   * Writes the slot of an exit.
-   *
-   * @param goOn what is run, with {@link #exit} in it, for an absolute address; it does not fall
-   *     through
+   * A call that is not meant begins: one that had its place before has not returned, and is not to
+   * be taken for it. Another's time may get lost.
    */
-  void exitSlot(LongFunction<CodeBytes> goOn) {
+  private void forget(Piece piece, Label done) {
+    Assembler code = piece.code();
+    table.places().find(piece, cells);
+    code.operate(Operation.CMP, Register.RSP, Register.RCX, LatencyTable.POINTER);
+    code.jump(Condition.NOT_EQUAL, done);
+    code.move(Register.RDX, 0);
+    code.store(Register.RCX, LatencyTable.TAG, Register.RDX, Long.BYTES);
+    code.jump(done);
+  }
+
+  @Override
+  public void exitSlot(LongFunction<CodeBytes> goOn) {
     Piece piece = shared.new Piece(nextSlot());
     Assembler code = piece.code();
     code.nopForJump();
@@ -193,8 +196,8 @@ final class LatencyWriter {
     write(piece);
   }
 
-  /** Writes what a slot leads on to when it is bypassed; its absolute address is that before. */
-  void copy(CodeBytes copy) {
+  @Override
+  public void copy(CodeBytes copy) {
     written.writeBytes(copy.toByteArray());
     align();
   }
@@ -209,13 +212,8 @@ final class LatencyWriter {
     written.writeBytes(CodeBytes.filled(gap, X86Planner.INT3).toByteArray());
   }
 
-  /**
-   * The body of an exit: it falls through at its end.
-   *
-   * @param function its place among the functions, from 0
-   * @param address absolute address of its first byte
-   */
-  CodeBytes exit(int function, long address) {
+  @Override
+  public CodeBytes exit(int function, boolean isReturn, long address) {
     Piece piece = shared.new Piece(address);
     Assembler code = piece.code();
     Label over = new Label();
@@ -225,10 +223,10 @@ final class LatencyWriter {
     Label own = new Label();
     Label takeOwn = new Label();
     Label ofAll = new Label();
-    save(code);
-    now(code);
+    ProbeCode.save(code);
+    ProbeCode.now(code);
     // Not RAX, which holds the time.
-    cell(piece);
+    table.places().find(piece, cells);
     code.load(Register.RDX, Register.RCX, LatencyTable.BEGUN, Long.BYTES);
     code.operate(Operation.SUB, Register.RAX, Register.RDX);
     code.operate(Operation.ADD, Register.RDX, Register.RSP);
@@ -277,7 +275,7 @@ final class LatencyWriter {
     takeHistogram(piece, function);
     code.jump(Condition.NOT_EQUAL, own);
     code.place(over);
-    restore(code);
+    ProbeCode.restore(code);
     if (code.size() > EXIT) {
       throw new IllegalStateException("a body of %d bytes in %d".formatted(code.size(), EXIT));
     }
@@ -307,49 +305,14 @@ final class LatencyWriter {
     code.shiftLeft(Register.RDX, Integer.numberOfTrailingZeros(Long.BYTES));
   }
 
-  /** RCX: the cell of the place where rsp points to. Changes RDX. */
-  private void cell(Piece piece) {
-    Assembler code = piece.code();
-    code.move(Register.RCX, Register.RSP);
-    code.shiftRight(Register.RCX, PAGE_SHIFT);
-    code.multiply(Register.RCX, ProbeCode.FACTOR);
-    code.shiftRight(Register.RCX, HASH_SHIFT - GROUP_SHIFT);
-    code.operate(Operation.AND, Register.RCX, (table.groups() << GROUP_SHIFT) - LatencyTable.CELL);
-    code.move(Register.RDX, Register.RSP);
-    code.operate(Operation.AND, Register.RDX, IN_PAGE);
-    // 32 bytes for each 16 of the page.
-    code.operate(Operation.ADD, Register.RDX, Register.RDX);
-    code.operate(Operation.XOR, Register.RCX, Register.RDX);
-    code.operate(Operation.ADD, Register.RCX, piece.here(cells));
-  }
-
-  /** RAX: the time-stamp counter. Changes RDX. */
-  private static void now(Assembler code) {
-    code.timeStamp();
-    code.shiftLeft(Register.RDX, Integer.SIZE);
-    code.operate(Operation.OR, Register.RAX, Register.RDX);
-  }
-
   /** RDX: the epoch. */
   private void epoch(Piece piece) {
     piece.code().load(Register.RDX, piece.here(head));
-    piece.code().load(Register.RDX, Register.RDX, LatencyTable.EPOCH, Long.BYTES);
+    piece.code().load(Register.RDX, Register.RDX, Epochs.EPOCH, Long.BYTES);
   }
 
-  private static void save(Assembler code) {
-    code.store(Register.RSP, ProbeCode.SAVED_RAX, Register.RAX, Long.BYTES);
-    code.store(Register.RSP, ProbeCode.SAVED_RCX, Register.RCX, Long.BYTES);
-    code.store(Register.RSP, ProbeCode.SAVED_RDX, Register.RDX, Long.BYTES);
-  }
-
-  private static void restore(Assembler code) {
-    code.load(Register.RDX, Register.RSP, ProbeCode.SAVED_RDX, Long.BYTES);
-    code.load(Register.RCX, Register.RSP, ProbeCode.SAVED_RCX, Long.BYTES);
-    code.load(Register.RAX, Register.RSP, ProbeCode.SAVED_RAX, Long.BYTES);
-  }
-
-  /** All that was written. */
-  CodeBytes bytes() {
+  @Override
+  public CodeBytes bytes() {
     return CodeBytes.of(written.toByteArray());
   }
 }

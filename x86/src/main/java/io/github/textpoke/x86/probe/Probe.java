@@ -176,6 +176,27 @@ public final class Probe implements AutoCloseable {
     return new ProbeSnapshot(nanos, counted.build());
   }
 
+  /**
+   * Takes the calls that were captured and not taken yet; of a probe of {@link
+   * ProbeAction#capture}. Stops nothing in the target, whether the probe is armed or not. What
+   * nobody takes in time is overwritten, and counted as lost.
+   *
+   * @throws WrongStateException if it is a probe that captures nothing
+   * @throws PatchException if the target has ended, or can't be read
+   */
+  public synchronized CapturedCalls drain() {
+    if (!(action instanceof ProbeAction.Capture)) {
+      throw new WrongStateException("the " + label + " captures nothing");
+    }
+    TimeStampCounter.Scale scale = TimeStampCounter.get().scale();
+    ImmutableList.Builder<CapturedCall> calls = ImmutableList.builder();
+    long lost = 0;
+    for (ArmedObject object : objects) {
+      lost += object.drain(scale, calls::add);
+    }
+    return new CapturedCalls(calls.build(), lost);
+  }
+
   private Optional<Latencies> latencies(long @Nullable [] buckets, double nanosPerTick) {
     return action instanceof ProbeAction.Latency
         ? Optional.of(

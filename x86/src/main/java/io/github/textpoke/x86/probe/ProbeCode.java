@@ -24,6 +24,11 @@ final class ProbeCode {
   static final int SAVED_RCX = -72;
   static final int SAVED_RDX = -80;
 
+  /** Where slots may put something down for a moment. */
+  static final int SCRATCH = -96;
+
+  static final int MORE_SCRATCH = -104;
+
   /** Knuth's multiplicative hash; small enough for a positive 32-bit immediate. */
   static final int FACTOR = 0x1e37_79b1;
 
@@ -52,6 +57,26 @@ final class ProbeCode {
     constant(start, data);
     constant(end, data + (long) table.threads() * CounterTable.ENTRY);
     constant(shared, data + table.row(table.threads()));
+  }
+
+  /** Keeps RAX, RCX and RDX below the stack pointer. */
+  static void save(Assembler code) {
+    code.store(Register.RSP, SAVED_RAX, Register.RAX, Long.BYTES);
+    code.store(Register.RSP, SAVED_RCX, Register.RCX, Long.BYTES);
+    code.store(Register.RSP, SAVED_RDX, Register.RDX, Long.BYTES);
+  }
+
+  static void restore(Assembler code) {
+    code.load(Register.RDX, Register.RSP, SAVED_RDX, Long.BYTES);
+    code.load(Register.RCX, Register.RSP, SAVED_RCX, Long.BYTES);
+    code.load(Register.RAX, Register.RSP, SAVED_RAX, Long.BYTES);
+  }
+
+  /** RAX: the time-stamp counter. Changes RDX. */
+  static void now(Assembler code) {
+    code.timeStamp();
+    code.shiftLeft(Register.RDX, Integer.SIZE);
+    code.operate(Operation.OR, Register.RAX, Register.RDX);
   }
 
   /** Where more of what is shared is written. */

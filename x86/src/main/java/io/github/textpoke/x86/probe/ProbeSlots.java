@@ -6,7 +6,7 @@ import io.github.textpoke.apply.TargetProcess;
 import io.github.textpoke.plan.PatchPlan;
 
 /** What a probe brings into the target for the functions of one object. */
-sealed interface ProbeSlots permits CountSlots, LatencySlots {
+sealed interface ProbeSlots permits CountSlots, LatencySlots, CaptureSlots {
   /** Bytes of code, at most. */
   int codeSize();
 

@@ -31,10 +31,13 @@ final class ProbeWriter {
   /** Bytes of the part before the slots. */
   static final int HEAD = 192;
 
-  /** Bytes of a slot. */
+  /** Bytes of a slot without a condition. */
   static final int SLOT = 192;
 
+  private static final int ALIGNMENT = 16;
+
   private final long base;
+  private final CallCondition condition;
   private final boolean isShared;
   private final ProbeCode shared;
   private final ByteArrayOutputStream written = new ByteArrayOutputStream();
@@ -42,14 +45,27 @@ final class ProbeWriter {
   /**
    * @param base absolute address of the code
    * @param data absolute address of the counters
+   * @param condition which calls are counted
    * @param isShared whether forked children count there too: threads of theirs may be taken for one
    *     of the program's, since a child's thread has the address of that which has forked it
    */
-  ProbeWriter(long base, long data, CounterTable table, ThreadKey key, boolean isShared) {
+  ProbeWriter(
+      long base,
+      long data,
+      CounterTable table,
+      CallCondition condition,
+      ThreadKey key,
+      boolean isShared) {
     this.base = base;
+    this.condition = condition;
     this.isShared = isShared;
     this.shared = new ProbeCode(base, data, table, key);
     written.writeBytes(shared.bytes(HEAD).toByteArray());
+  }
+
+  /** Bytes of a slot. */
+  static int slotSize(CallCondition condition) {
+    return SLOT + (ConditionCode.size(condition) + ALIGNMENT - 1 & -ALIGNMENT);
   }
 
   /** Absolute address of the next slot. */
@@ -74,6 +90,7 @@ final class ProbeWriter {
     code.nopForJump();
     code.store(Register.RSP, ProbeCode.SAVED_RAX, Register.RAX, Long.BYTES);
     code.store(Register.RSP, ProbeCode.SAVED_RCX, Register.RCX, Long.BYTES);
+    ConditionCode.write(code, condition, done);
     piece.entry(slow, nobody);
     code.place(found);
     code.load(Register.RAX, Register.RCX, CounterTable.ROW, Long.BYTES);
@@ -93,11 +110,12 @@ final class ProbeWriter {
     piece.sharedRow();
     code.incrementForAll(Register.RCX, function * Long.BYTES);
     code.jump(done);
-    if (code.size() > SLOT) {
-      throw new IllegalStateException("a slot of %d bytes in %d".formatted(code.size(), SLOT));
+    int size = slotSize(condition);
+    if (code.size() > size) {
+      throw new IllegalStateException("a slot of %d bytes in %d".formatted(code.size(), size));
     }
     written.writeBytes(piece.bytes().toByteArray());
-    written.writeBytes(CodeBytes.filled(SLOT - code.size(), X86Planner.INT3).toByteArray());
+    written.writeBytes(CodeBytes.filled(size - code.size(), X86Planner.INT3).toByteArray());
     return copied;
   }
 

@@ -89,12 +89,11 @@ public final class Probes {
 
   private FunctionFinder.Found find(
       String glob, Predicate<FoundSymbol> isMeant, ProbeAction action) {
-    boolean isTimed = action instanceof ProbeAction.Latency;
-    if (isTimed) {
+    if (action.takesTime()) {
       // Where it is of no use, that is to be said before anything is done.
       TimeStampCounter.get();
     }
-    return finder.find(glob, isMeant, isTimed);
+    return finder.find(glob, isMeant, action.isAtExits());
   }
 
   static NoSuchSymbolException noSuchSymbol(String glob) {
@@ -113,10 +112,10 @@ public final class Probes {
    */
   Optional<Probe> outliving(
       String glob, ProbeAction action, Predicate<FoundSymbol> isMeant, List<SharedMemory> files) {
-    if (action instanceof ProbeAction.Latency) {
+    if (!(action instanceof ProbeAction.Count)) {
       // A forked child's stack is where its parent's is: they would take each other's times.
       throw new UnsupportedPlanException(
-          "calls are not timed by counters that forked children share",
+          "calls are not timed or captured in memory that forked children share",
           "count them, or probe the program when it runs");
     }
     FunctionFinder.Found found = find(glob, isMeant, action);
@@ -169,6 +168,6 @@ public final class Probes {
         action,
         ImmutableList.copyOf(objects),
         found.unprobed(),
-        targets -> finder.lookAgain(targets, action instanceof ProbeAction.Latency));
+        targets -> finder.lookAgain(targets, action.isAtExits()));
   }
 }

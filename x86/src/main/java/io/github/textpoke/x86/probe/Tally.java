@@ -37,6 +37,11 @@ final class Tally {
     return of(new long[functions]);
   }
 
+  /** All calls. */
+  long total() {
+    return Arrays.stream(counts).sum();
+  }
+
   Tally plus(Tally other) {
     return combined(other, 1);
   }

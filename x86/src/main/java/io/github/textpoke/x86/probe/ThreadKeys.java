@@ -2,12 +2,16 @@ package io.github.textpoke.x86.probe;
 
 import io.github.textpoke.PatchException.NoSuchProcessException;
 import io.github.textpoke.PatchException.UnsupportedTargetException;
+import io.github.textpoke.apply.TargetProcess;
+import io.github.textpoke.elf.SymbolScope;
 import io.github.textpoke.process.ImageInMemory;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Optional;
+import java.util.OptionalInt;
 
 /** Which key tells the threads of a program apart. */
 final class ThreadKeys {
@@ -18,6 +22,8 @@ final class ThreadKeys {
 
   /** Of asm/hwcap2.h: programs may use RDFSBASE. */
   private static final long HWCAP2_FSGSBASE = 1 << 1;
+
+  private static final String THREAD_ID = "_thread_db_pthread_tid";
 
   private ThreadKeys() {}
 
@@ -43,6 +49,23 @@ final class ThreadKeys {
           "boot a kernel of 5.9 or newer, on a processor with fsgsbase");
     }
     return ThreadKey.BASE;
+  }
+
+  /**
+   * Where a thread's control block has the kernel's number of the thread, in bytes from its start;
+   * empty where that is not known. The GNU C Library tells debuggers (nptl_db, structs.def): u32
+   * bits of it, u32 how many, u32 offset.
+   */
+  static OptionalInt threadIdAt(TargetProcess process) {
+    Optional<SymbolScope.Definition> found = process.resolver().scope().find(THREAD_ID, "");
+    if (found.isEmpty() || !(found.get() instanceof SymbolScope.Address described)) {
+      return OptionalInt.empty();
+    }
+    ByteBuffer words =
+        ByteBuffer.wrap(process.read(described.address(), 3 * Integer.BYTES).toByteArray())
+            .order(ByteOrder.LITTLE_ENDIAN);
+    boolean isOneWord = words.getInt() == Integer.SIZE && words.getInt() == 1;
+    return isOneWord ? OptionalInt.of(words.getInt()) : OptionalInt.empty();
   }
 
   private static ByteBuffer auxiliaryVector(int pid) {

@@ -45,6 +45,26 @@ final class TimeStampCounter {
 
   private record Moment(long ticks, long nanos) {}
 
+  /** What it says in the time of {@link System#nanoTime}. */
+  static final class Scale {
+    private final Moment first;
+    private final double nanosPerTick;
+
+    private Scale(Moment first, double nanosPerTick) {
+      this.first = first;
+      this.nanosPerTick = nanosPerTick;
+    }
+
+    long nanos(long ticks) {
+      return first.nanos + duration(ticks - first.ticks);
+    }
+
+    /** Nanoseconds of so many ticks. */
+    long duration(long ticks) {
+      return (long) (ticks * nanosPerTick);
+    }
+  }
+
   private TimeStampCounter() {
     List<String> flags = flags();
     for (String flag : NEEDED) {
@@ -116,5 +136,10 @@ final class TimeStampCounter {
     }
     Moment now = moment();
     return (double) (now.nanos - first.nanos) / (now.ticks - first.ticks);
+  }
+
+  /** As {@link #nanosPerTick}. */
+  Scale scale() {
+    return new Scale(first, nanosPerTick());
   }
 }

@@ -57,6 +57,8 @@ public final class Assembler {
     NOT_BELOW(3),
     EQUAL(4),
     NOT_EQUAL(5),
+    NOT_ABOVE(6),
+    ABOVE(7),
     LESS(12),
     NOT_LESS(13),
     NOT_GREATER(14),
@@ -69,12 +71,14 @@ public final class Assembler {
     }
 
     /** The condition that holds where this one does not. */
-    Condition opposite() {
+    public Condition opposite() {
       return switch (this) {
         case BELOW -> NOT_BELOW;
         case NOT_BELOW -> BELOW;
         case EQUAL -> NOT_EQUAL;
         case NOT_EQUAL -> EQUAL;
+        case NOT_ABOVE -> ABOVE;
+        case ABOVE -> NOT_ABOVE;
         case LESS -> NOT_LESS;
         case NOT_LESS -> LESS;
         case NOT_GREATER -> GREATER;
@@ -193,6 +197,26 @@ public final class Assembler {
       default -> bytes(0x8b);
     }
     memory(to, base, displacement);
+  }
+
+  /**
+   * {@code to} = the lowest bytes of {@code from}, sign- or zero-extended.
+   *
+   * @param width in bytes: 1, 2, 4 or 8
+   */
+  public void extend(Register to, Register from, int width, boolean isSigned) {
+    if (width == Long.BYTES || width == Integer.BYTES && !isSigned) {
+      rex(width == Long.BYTES, from, to);
+      bytes(0x89, 0xc0 | from.low() << 3 | to.low());
+      return;
+    }
+    rex(true, to, from);
+    int operands = 0xc0 | to.low() << 3 | from.low();
+    if (width == Integer.BYTES) {
+      bytes(0x63, operands);
+    } else {
+      bytes(0x0f, (isSigned ? 0xbe : 0xb6) | (width == 2 ? 1 : 0), operands);
+    }
   }
 
   /** {@code RAX = EAX}, sign-extended. */
@@ -334,6 +358,14 @@ public final class Assembler {
     bytes(0x8b, 0x04 | to.low() << 3, 0x25, 0, 0, 0, 0);
   }
 
+  /** {@code to = fs:[offset]}, four bytes, zero-extended: of the thread's control block. */
+  public void threadWord(Register to, int offset) {
+    bytes(0x64);
+    rex(false, to, Register.RAX);
+    bytes(0x8b, 0x04 | to.low() << 3, 0x25);
+    imm32(offset);
+  }
+
   /** {@code to} = the base of fs, by RDFSBASE: needs the kernel's permission (HWCAP2_FSGSBASE). */
   public void threadBase(Register to) {
     bytes(0xf3);
@@ -413,6 +445,13 @@ public final class Assembler {
     bytes(0xf0);
     rex(true, reg, base);
     bytes(0x0f, 0xc1);
+    memory(reg, base, displacement);
+  }
+
+  /** {@code reg = [base + displacement], [base + displacement] = reg}, eight bytes, at once. */
+  public void exchange(Register base, int displacement, Register reg) {
+    rex(true, reg, base);
+    bytes(0x87);
     memory(reg, base, displacement);
   }
 

@@ -119,6 +119,7 @@ final class AssemblerTest {
         write(
             a -> a.compareAndSwap(base, displacement, other),
             "lock cmpxchg " + memory + ", " + name(other, 8));
+        write(a -> a.exchange(base, displacement, other), "xchg " + memory + ", " + name(other, 8));
         for (int width : new int[] {2, 4, 8}) {
           write(
               a -> a.store(base, displacement, other, width),
@@ -158,7 +159,30 @@ final class AssemblerTest {
     write(a -> a.highestBit(base, Register.RAX), "bsr %s, rax".formatted(name(base, 8)));
     write(a -> a.highestBit(Register.R9, base), "bsr r9, " + name(base, 8));
     write(a -> a.threadPointer(base), "mov %s, fs:[0x0000000000000000]".formatted(name(base, 8)));
+    for (int offset : DISPLACEMENTS) {
+      write(
+          a -> a.threadWord(base, offset),
+          "mov %s, fs:[0x%016X]".formatted(name(base, 4), (long) offset));
+    }
     write(Assembler::nopForJump, "nop [rax+rax*1], eax");
+    assertReadsAsWritten();
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void takesTheLowestBytesOfARegister(Register to) {
+    for (Register from : Register.values()) {
+      for (int width : new int[] {1, 2}) {
+        String operands = name(to, 8) + ", " + name(from, width);
+        write(a -> a.extend(to, from, width, true), "movsx " + operands);
+        write(a -> a.extend(to, from, width, false), "movzx " + operands);
+      }
+      write(
+          a -> a.extend(to, from, 4, true), "movsxd %s, %s".formatted(name(to, 8), name(from, 4)));
+      write(a -> a.extend(to, from, 4, false), "mov %s, %s".formatted(name(to, 4), name(from, 4)));
+      write(a -> a.extend(to, from, 8, true), "mov %s, %s".formatted(name(to, 8), name(from, 8)));
+      write(a -> a.extend(to, from, 8, false), "mov %s, %s".formatted(name(to, 8), name(from, 8)));
+    }
     assertReadsAsWritten();
   }
 
@@ -263,7 +287,7 @@ final class AssemblerTest {
       case 8 -> "r" + word;
       case 4 -> "e" + word;
       case 2 -> word;
-      default -> word.charAt(0) + "l";
+      default -> (number < 4 ? word.substring(0, 1) : word) + "l";
     };
   }
 
@@ -277,6 +301,8 @@ final class AssemblerTest {
       case NOT_BELOW -> "jnb";
       case EQUAL -> "jz";
       case NOT_EQUAL -> "jnz";
+      case NOT_ABOVE -> "jbe";
+      case ABOVE -> "jnbe";
       case LESS -> "jl";
       case NOT_LESS -> "jnl";
       case NOT_GREATER -> "jle";

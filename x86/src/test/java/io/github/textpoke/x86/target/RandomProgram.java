@@ -142,6 +142,8 @@ final class RandomProgram {
         case NOT_BELOW -> Long.compareUnsigned(left, right) >= 0;
         case EQUAL -> left == right;
         case NOT_EQUAL -> left != right;
+        case NOT_ABOVE -> Long.compareUnsigned(left, right) <= 0;
+        case ABOVE -> Long.compareUnsigned(left, right) > 0;
         case LESS -> left < right;
         case NOT_LESS -> left >= right;
         case NOT_GREATER -> left <= right;
