@@ -17,6 +17,7 @@ import io.github.textpoke.x86.detour.Detours;
 import io.github.textpoke.x86.detour.ReturnOverride;
 import io.github.textpoke.x86.livepatch.EarlyReplacements;
 import io.github.textpoke.x86.plan.X86Planner;
+import io.github.textpoke.x86.probe.CallCondition;
 import io.github.textpoke.x86.probe.EarlyProbes;
 import io.github.textpoke.x86.probe.ProbeAction;
 import io.github.textpoke.x86.probe.ProbePool;
@@ -89,6 +90,14 @@ final class LaunchCommand implements Callable<Integer> {
               + " forked children count too.")
   private List<String> probes = ImmutableList.of();
 
+  @Option(
+      names = "--when",
+      paramLabel = "CONDITION",
+      converter = CallArguments.Condition.class,
+      description =
+          "Count only calls with such arguments, as 'arg1==0 && arg2:u32>=16 && arg3&0x40'.")
+  private @Nullable CallCondition condition;
+
   @Option(names = "--output", paramLabel = "FILE", description = "Print the counts to a file.")
   private @Nullable Path output;
 
@@ -147,11 +156,19 @@ final class LaunchCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws InterruptedException {
+    CallCondition meant = condition;
+    if (probes.isEmpty() && meant != null) {
+      throw new ParameterException(spec.commandLine(), "--when needs --probe");
+    }
     if (probes.isEmpty() && (format.json || output != null)) {
       throw new ParameterException(spec.commandLine(), "without --probe there is nothing to print");
     }
     try (PrintWriter out = out();
-        EarlyProbes counting = EarlyProbes.at(ProbeAction.count(), probes, ProbePool.DEFAULT)) {
+        EarlyProbes counting =
+            EarlyProbes.at(
+                ProbeAction.count().when(meant == null ? CallCondition.ALWAYS : meant),
+                probes,
+                ProbePool.DEFAULT)) {
       ProgramEnd end = run(counting);
       if (!probes.isEmpty()) {
         Output.print(new ProbedProgram(command, end, counting), format.json, out);

@@ -24,13 +24,28 @@ final class Output {
     out.flush();
   }
 
+  /** Members of a JSON object. */
+  @FunctionalInterface
+  interface Members {
+    void write(JsonWriter json) throws IOException;
+  }
+
+  /** One JSON object on one line. */
+  static void printLine(Members members, PrintWriter out) {
+    out.println(json(members, ""));
+  }
+
   private static String json(Result result) {
+    return json(result::json, "  ");
+  }
+
+  private static String json(Members members, String indent) {
     StringWriter text = new StringWriter();
     try (JsonWriter json = new JsonWriter(text)) {
-      json.setIndent("  ");
+      json.setIndent(indent);
       json.setHtmlSafe(false);
       json.beginObject();
-      result.json(json);
+      members.write(json);
       json.endObject();
     } catch (IOException e) {
       throw new UncheckedIOException("a string can't fail to be written", e);

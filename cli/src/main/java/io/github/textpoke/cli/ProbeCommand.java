@@ -1,7 +1,9 @@
 package io.github.textpoke.cli;
 
+import io.github.textpoke.x86.probe.CallCondition;
 import io.github.textpoke.x86.probe.ProbeAction;
 import io.github.textpoke.x86.probe.ProbePool;
+import java.io.PrintWriter;
 import java.time.Duration;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -17,8 +19,8 @@ import picocli.CommandLine.Spec;
     name = "probe",
     mixinStandardHelpOptions = true,
     description =
-        "Count calls of functions, and take their times on request, for a time, or until q or Ctrl-C"
-            + " on a terminal; then all is taken back.")
+        "Count calls of functions, take their times or print each on request, for a time, or until q"
+            + " or Ctrl-C on a terminal; then all is taken back.")
 final class ProbeCommand implements Runnable {
   @Spec
   @SuppressWarnings("NullAway.Init") // picocli sets it
@@ -52,6 +54,33 @@ final class ProbeCommand implements Runnable {
   private boolean latency;
 
   @Option(
+      names = "--capture",
+      paramLabel = "ARGUMENTS",
+      converter = CallArguments.Capture.class,
+      description =
+          "Print each call, with the integer arguments that are named and what it returns, as"
+              + " 'arg1,arg2:u32,ret:i32'. Types are i8, u8 to i64, u64 (default: i64). With --json"
+              + " one object for each line, and one at the end.")
+  private ProbeAction.@Nullable Capture capture;
+
+  @Option(
+      names = "--when",
+      paramLabel = "CONDITION",
+      converter = CallArguments.Condition.class,
+      description =
+          "Only calls with such arguments, as 'arg1==0 && arg2:u32>=16 && arg3&0x40': compared by"
+              + " ==, !=, <, <=, >, >=, or with a bit of a mask set.")
+  private CallCondition condition = CallCondition.ALWAYS;
+
+  @Option(
+      names = "--records",
+      paramLabel = "N",
+      description =
+          "How many calls --capture has room for until they are printed, of each object, a power of"
+              + " two (default: 16384). What comes too fast is counted as lost.")
+  private int records = 1 << 14;
+
+  @Option(
       names = "--slots",
       paramLabel = "N",
       description = "How many functions of one object there is room for (default: 4096).")
@@ -69,13 +98,25 @@ final class ProbeCommand implements Runnable {
 
   @Override
   public void run() {
+    ProbeAction.Capture kept = capture;
+    if (kept != null && latency) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "give --capture or --latency: a call that is captured with ret has" + " its time too");
+    }
     ProbePool pool;
     try {
       pool = new ProbePool(slots, threads);
+      kept = kept == null ? null : kept.keeping(records).when(condition);
     } catch (IllegalArgumentException bad) {
       throw new ParameterException(spec.commandLine(), String.valueOf(bad.getMessage()));
     }
-    new Probing(pid, pattern, latency ? ProbeAction.latency() : ProbeAction.count(), pool, duration)
-        .run(format.json, spec.commandLine().getOut());
+    PrintWriter out = spec.commandLine().getOut();
+    if (kept != null) {
+      new Capturing(pid, pattern, kept, pool, duration).run(format.json, out);
+      return;
+    }
+    ProbeAction action = latency ? ProbeAction.latency() : ProbeAction.count();
+    new Probing(pid, pattern, action.when(condition), pool, duration).run(format.json, out);
   }
 }
