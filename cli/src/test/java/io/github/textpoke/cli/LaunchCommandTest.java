@@ -169,6 +169,18 @@ final class LaunchCommandTest {
   }
 
   @Test
+  void onlyCallsWithTheArgumentsThatAreMeantAreCounted() throws Exception {
+    List<String> program = List.of(Fixture.program("counted").toString(), "exit", "0");
+    List<String> options = List.of("--probe", "counted:in_executable", "--when", "arg1:i32>=5");
+
+    assertThat(start("USR2", launch(options, program)).waitFor()).isZero();
+    // Of a constructor's ten calls, and main's hundred.
+    assertThat(text("error").lines())
+        .containsExactly(
+            "calls  function", "100    counted:in_executable", "1 of 1 function was called");
+  }
+
+  @Test
   void functionsAreReplacedBeforeTheirFirstCall() throws Exception {
     List<String> program = List.of(Fixture.program("early").toString());
     String object = Fixture.program("early_new.so").toString();

@@ -21,7 +21,7 @@ import java.util.function.LongFunction;
  * or holds a later ticket, is left alone, and the ticket is counted there. So nobody waits, whoever
  * is interrupted where and however long, and {@link CaptureRing} can tell what became of each
  * ticket. A thread that leaves its body for good, by longjmp out of a signal's handler, takes its
- * slot along.
+ * slot along, and the cell of its note.
  *
  * <p>Notes, where what a call returns is kept. An entry makes the cell of its place on the stack
  * its own by an exchange. If that was a note, of a call whose cell it shares or that never

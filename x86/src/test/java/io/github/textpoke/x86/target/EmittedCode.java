@@ -9,7 +9,7 @@ import io.github.textpoke.x86.decode.WitnessedDecoder;
 import io.github.textpoke.x86.decode.ZydisDecoder;
 
 /** Emitted code, read back by both decoders. */
-final class EmittedCode {
+public final class EmittedCode {
   private EmittedCode() {}
 
   /**
@@ -17,14 +17,15 @@ final class EmittedCode {
    *
    * @param instruction at its offset from the code's start
    */
-  record Line(Instruction instruction, String text) {
-    int offset() {
+  public record Line(Instruction instruction, String text) {
+    /** From the code's start. */
+    public int offset() {
       return (int) instruction.address();
     }
   }
 
   /** One instruction behind the other, from the first byte to the last. */
-  static ImmutableList<Line> of(CodeBytes bytes) {
+  public static ImmutableList<Line> of(CodeBytes bytes) {
     CodeRegion code = CodeRegion.of("emitted", 0, bytes);
     ZydisDecoder zydis = new ZydisDecoder();
     WitnessedDecoder both = new WitnessedDecoder(new TableDecoder(), zydis);
