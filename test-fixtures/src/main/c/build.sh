@@ -45,6 +45,7 @@ compile busy
 compile plain
 compile captured
 compile probed -fno-builtin-llabs
+compile stays
 compile syncer
 compile lodgers -ldl
 compile zoo -ldl

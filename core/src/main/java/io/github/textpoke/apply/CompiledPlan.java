@@ -56,7 +56,7 @@ final class CompiledPlan {
 
   /**
    * As {@link #interior}, and for those sites' first bytes, where a thread need not wait there
-   * either.
+   * either; and for sites at which a breakpoint stays.
    */
   final AddressMap redirects;
 
@@ -124,6 +124,9 @@ final class CompiledPlan {
         note(inside, poke.address() + boundary.offset(), boundary.trapAction());
         note(all, poke.address(), poke.trapAction());
       }
+      if (poke.stays(plan.trapByte())) {
+        note(all, poke.address(), poke.trapAction());
+      }
     }
     all.putAll(inside);
     interior = new AddressMap(inside);
@@ -154,6 +157,24 @@ final class CompiledPlan {
     if (action instanceof TrapAction.Redirect redirect) {
       redirects.put(site, redirect.address());
     }
+  }
+
+  /** Whether some poke puts a breakpoint that {@linkplain Poke#stays stays}. */
+  boolean stays() {
+    return stays(plan);
+  }
+
+  static boolean stays(PatchPlan plan) {
+    return plan.pokes().stream().anyMatch(poke -> poke.stays(plan.trapByte()));
+  }
+
+  /** Whether some poke takes such a breakpoint back. */
+  boolean endsStay() {
+    return plan.pokes().stream()
+        .anyMatch(
+            poke ->
+                poke.site().bytes().at(0) == plan.trapByte()
+                    && poke.trapAction() instanceof TrapAction.Redirect);
   }
 
   /** Whether several instructions become one, or one becomes several. */

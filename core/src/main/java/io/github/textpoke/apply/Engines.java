@@ -3,6 +3,7 @@ package io.github.textpoke.apply;
 import com.google.common.collect.ImmutableList;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException.AlreadyTracedException;
+import io.github.textpoke.PatchException.UnsupportedPlanException;
 import io.github.textpoke.PatchException.UnsupportedTargetException;
 import io.github.textpoke.apply.AttachOptions.EngineChoice;
 import io.github.textpoke.apply.internal.PokerProgram;
@@ -61,6 +62,7 @@ final class Engines implements ObjectEngine {
       Interference interference,
       int trapByte,
       Consumer<MemoryMap> beforeStart,
+      TargetLedger ledger,
       BooleanSupplier leaving) {
     this.pid = pid;
     this.options = options;
@@ -79,18 +81,20 @@ final class Engines implements ObjectEngine {
       poker = null;
       why = "no code for this instruction set is on the class path; textpoke-x86 has it";
     } else {
+      StandingPatches standing = new StandingPatches(pid, ledger);
       poker =
           new PokerEngine(
               pid,
               options,
               interference,
               (ledgerSize, lease) -> {
-                MemoryMap map = MemoryMap.read(pid);
+                MemoryMap map = standing.yieldOthers(MemoryMap.read(pid), options.patience());
                 beforeStart.accept(map);
                 return new PokerStart(
                         pid, options, program, interference, trapByte, ledgerSize, lease)
                     .start(map);
               },
+              standing,
               leaving);
       why = options.engine() == EngineChoice.STEPWISE ? "it was not asked for" : null;
     }
@@ -137,6 +141,7 @@ final class Engines implements ObjectEngine {
             now.leave();
           }
           otherwise.accept(stepwise);
+          wake();
         }
         return;
       } catch (PokerUnavailableException unavailable) {
@@ -161,6 +166,22 @@ final class Engines implements ObjectEngine {
     LockSupport.parkNanos(LOOK_NANOS);
   }
 
+  /**
+   * Breakpoints that stay sleep while the stepwise engine is at work. If they can't be woken now,
+   * the helper does it, when it has not been asked for a while.
+   */
+  private void wake() {
+    PokerEngine now = poker;
+    if (now != null && now.hasStanding()) {
+      stepwise.leave();
+      try {
+        now.tryOut();
+      } catch (AlreadyTracedException | PokerUnavailableException later) {
+        // As said.
+      }
+    }
+  }
+
   private void giveUp(@Nullable String reason) {
     why = reason;
 
@@ -183,7 +204,17 @@ final class Engines implements ObjectEngine {
     if (!recovering) {
       tooLong = !PlanLayout.fits(plan);
     }
-    run(engine -> engine.apply(plan, recording), engine -> engine.apply(plan, recording));
+    run(
+        engine -> engine.apply(plan, recording),
+        engine -> {
+          if (plan.stays()) {
+            throw new UnsupportedPlanException(
+                "a breakpoint that stays needs the poker: "
+                    + (why == null ? PokerEngine.TOO_LONG : why),
+                "choose a site where a jump can stand");
+          }
+          engine.apply(plan, recording);
+        });
   }
 
   /** Has nobody else patch the target until {@code work} is done, which may call the others. */
@@ -264,7 +295,9 @@ final class Engines implements ObjectEngine {
     try {
       for (; ; ) {
         try {
-          return work.apply(stepwise);
+          T done = work.apply(stepwise);
+          wake();
+          return done;
         } catch (AlreadyTracedException traced) {
           awaitOther(deadline, traced);
         }

@@ -58,7 +58,7 @@ final class PlanLayout {
         + back.fromPhase().stream().mapToLong(PlanLayout::size).sum()
         + size(back.leavingNew())
         + plan.plan.pokes().size() * (long) (SessionLayout.SITE_SIZE + Long.BYTES)
-        + plan.plan.pokes().stream().mapToLong(PlanLayout::copiesSize).sum()
+        + plan.plan.pokes().stream().mapToLong(poke -> copiesSize(plan, poke)).sum()
         + plan.pages.length * (long) Long.BYTES;
   }
 
@@ -66,8 +66,10 @@ final class PlanLayout {
     return steps.size() * (long) SessionLayout.OP_SIZE;
   }
 
-  private static long copiesSize(Poke poke) {
-    return poke.interior().isEmpty() ? 0 : poke.length() * (long) Long.BYTES;
+  private static long copiesSize(CompiledPlan plan, Poke poke) {
+    return poke.interior().isEmpty() && !poke.stays(plan.plan.trapByte())
+        ? 0
+        : poke.length() * (long) Long.BYTES;
   }
 
   /** Whether a site is short enough for the poker: one that displaces may not be. */
@@ -114,12 +116,14 @@ final class PlanLayout {
     }
     memory.setLong(header + SessionLayout.PLAN_DISPLACES, plan.displaces() ? 1 : 0);
     memory.setLong(header + SessionLayout.PLAN_PATIENCE, patience.toNanos());
+    memory.setLong(
+        header + SessionLayout.PLAN_BREAKPOINTS,
+        (plan.stays() ? SessionLayout.STAYS : 0) | (plan.endsStay() ? SessionLayout.ENDS_STAY : 0));
     int ops = next;
     putSteps(plan, pauses);
     list(header + SessionLayout.PLAN_OPS, ops, SessionLayout.OP_SIZE);
     putWaysBack(header + SessionLayout.PLAN_UNDO, WaysBack.of(plan.plan));
-    int[] copies =
-        plan.plan.pokes().stream().mapToInt(poke -> putCopies(poke, plan.redirects)).toArray();
+    int[] copies = plan.plan.pokes().stream().mapToInt(poke -> putCopies(plan, poke)).toArray();
     int sites = next;
     for (int i = 0; i < copies.length; i++) {
       Poke poke = plan.plan.pokes().get(i);
@@ -178,13 +182,14 @@ final class PlanLayout {
   }
 
   /** Returns the offset of a site's copies, 0 where it has none. */
-  private int putCopies(Poke poke, AddressMap redirects) {
-    if (poke.interior().isEmpty()) {
+  private int putCopies(CompiledPlan plan, Poke poke) {
+    int size = (int) copiesSize(plan, poke);
+    if (size == 0) {
       return 0;
     }
-    int at = take((int) copiesSize(poke));
+    int at = take(size);
     for (int i = 0; i < poke.length(); i++) {
-      memory.setLong(at + i * Long.BYTES, redirects.get(poke.address() + i));
+      memory.setLong(at + i * Long.BYTES, plan.redirects.get(poke.address() + i));
     }
     return at;
   }

@@ -61,6 +61,7 @@ final class PokerEngine implements Engine {
   private final AttachOptions options;
   private final Interference interference;
   private final Starter starter;
+  private final StandingPatches standing;
   private final BooleanSupplier leaving;
 
   /** Where plans lie in the session's memory. */
@@ -115,11 +116,13 @@ final class PokerEngine implements Engine {
       AttachOptions options,
       Interference interference,
       Starter starter,
+      StandingPatches standing,
       BooleanSupplier leaving) {
     this.pid = pid;
     this.options = options;
     this.interference = interference;
     this.starter = starter;
+    this.standing = standing;
     this.lease = options.lease();
     this.leaving = leaving;
   }
@@ -201,7 +204,7 @@ final class PokerEngine implements Engine {
   LentHelper lend() {
     for (int i = 0; i < SESSIONS; i++) {
       if (session == null) {
-        session = starter.start(0, lease);
+        session = start(0);
       }
       held = 0;
       if (request(SessionLayout.COMMAND_RELEASE)
@@ -210,6 +213,18 @@ final class PokerEngine implements Engine {
       }
     }
     throw new PokerUnavailableException("it did not stay in the target");
+  }
+
+  private PokerSession start(int ledgerSize) {
+    PokerSession begun = starter.start(ledgerSize, lease);
+    standing.adopt(begun);
+    return begun;
+  }
+
+  /** Whether there are breakpoints that stay, and sleep while this engine does not hold. */
+  boolean hasStanding() {
+    PokerSession now = session;
+    return now != null && now.hasStanding();
   }
 
   private void forgetSession() {
@@ -325,7 +340,7 @@ final class PokerEngine implements Engine {
   @Override
   public void beginRecovery() {
     if (session == null) {
-      session = starter.start(0, lease);
+      session = start(0);
     }
     setFlag(SessionLayout.FLAG_HOLDS_TRAPS, true);
     hold();
@@ -366,7 +381,7 @@ final class PokerEngine implements Engine {
               });
     } catch (LedgerRoomException full) {
       leave();
-      session = starter.start(full.size(), lease);
+      session = start(full.size());
       return false;
     }
     int header = (int) (where.address - now.base);
@@ -417,7 +432,7 @@ final class PokerEngine implements Engine {
   private void hold() {
     for (int i = 0; i < SESSIONS; i++) {
       if (session == null) {
-        session = starter.start(0, lease);
+        session = start(0);
       }
       refreshFlags(session);
       if (request(SessionLayout.COMMAND_HOLD)) {

@@ -77,6 +77,11 @@ final class PokerSession {
         || !Kernel.isThreadOf(pid, helper);
   }
 
+  /** Whether there are breakpoints that stay: then the poker does, too. */
+  boolean hasStanding() {
+    return memory.getLong(SessionLayout.STANDING) != 0;
+  }
+
   /** How a request ended. */
   enum Answer {
     /** It was answered: see the result. */
@@ -176,7 +181,7 @@ final class PokerSession {
 
   /**
    * Ends the session, and waits until the threads are free. A helper that job control has stopped
-   * leaves later. Idempotent.
+   * leaves later, and one that has breakpoints which stay does not. Idempotent.
    */
   void leave() {
     if (hasLeft()) {
@@ -190,7 +195,7 @@ final class PokerSession {
       }
       memory.await(SessionLayout.ANSWERED, answered, LEAVE_LOOK_NANOS, scratch);
     }
-    while (Kernel.isThreadOf(pid, helper) && !isStopped()) {
+    while (!hasStanding() && Kernel.isThreadOf(pid, helper) && !isStopped()) {
       LockSupport.parkNanos(RELEASE_POLL_NANOS);
     }
   }

@@ -97,9 +97,12 @@ final class Recoverer {
     return new RecoveredPatch(entry, result, foreign);
   }
 
-  /** A patch that stands whole is finished; what else was cut off goes back to what was before. */
+  /**
+   * A patch that stands whole is finished; what else was cut off goes back to what was before, and
+   * so do breakpoints that nobody takes the traps of.
+   */
   private static Goal goal(LedgerEntry entry, ImmutableList<CodeBytes> found) {
-    boolean stands = true;
+    boolean stands = !CompiledPlan.stays(plan(entry));
     for (int i = 0; i < found.size(); i++) {
       Poke poke = plan(entry).pokes().get(i);
       stands &=

@@ -106,7 +106,8 @@ public final class TargetProcess implements AutoCloseable {
     this.reader = new ProcMemReader(pid);
     this.ledger = new TargetLedger(pid);
     this.engines =
-        new Engines(pid, options, interference, TRAP_BYTE, this::checkTarget, () -> leaving);
+        new Engines(
+            pid, options, interference, TRAP_BYTE, this::checkTarget, ledger, () -> leaving);
     this.room = new CodeMemory(pid, engines, ledger);
   }
 

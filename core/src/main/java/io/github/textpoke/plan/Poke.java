@@ -126,6 +126,16 @@ public record Poke(
     return site.length();
   }
 
+  /**
+   * Whether a breakpoint is what the new bytes begin with, and threads that meet it are led on from
+   * there: somebody has to do that for as long as it stands.
+   *
+   * @param trapByte the one-byte breakpoint instruction, 0 to 255
+   */
+  public boolean stays(int trapByte) {
+    return replacement.at(0) == trapByte && trapAction instanceof TrapAction.Redirect;
+  }
+
   /** Whether several old instructions become one. */
   public boolean displaces() {
     return !oldInterior.isEmpty();

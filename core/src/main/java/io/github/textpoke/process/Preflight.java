@@ -248,29 +248,24 @@ public final class Preflight {
       checkMapping(map, poke.address());
       checkMapping(map, poke.address() + poke.length() - 1);
       for (Boundary boundary : poke.interior()) {
-        checkCopy(map, boundary);
+        checkCopy(map, boundary.trapAction());
       }
-      boolean arms = poke.replacement().at(0) == plan.trapByte();
-      if (arms && poke.trapAction() instanceof TrapAction.Redirect) {
-        throw new UnsupportedPlanException(
-            "the stepwise engine does not stay to redirect traps at 0x"
-                + Long.toHexString(poke.address()),
-            "arm breakpoints that the program itself takes");
-      }
-      if (arms) {
+      if (poke.stays(plan.trapByte())) {
+        checkCopy(map, poke.trapAction());
+      } else if (poke.replacement().at(0) == plan.trapByte()) {
         checkTakesTraps();
       }
     }
   }
 
   /** A thread that goes on there must find code. */
-  private static void checkCopy(MemoryMap map, Boundary boundary) {
-    if (boundary.trapAction() instanceof TrapAction.Redirect redirect
+  private static void checkCopy(MemoryMap map, TrapAction action) {
+    if (action instanceof TrapAction.Redirect redirect
         && map.at(redirect.address()).filter(Mapping::executable).isEmpty()) {
       throw new UnsupportedPlanException(
           "no code is mapped at 0x"
               + Long.toHexString(redirect.address())
-              + ", where the out-of-line copy of displaced instructions should stand",
+              + ", where threads that meet a breakpoint should go on",
           "put the copy there first");
     }
   }

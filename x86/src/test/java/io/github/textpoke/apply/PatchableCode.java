@@ -133,7 +133,7 @@ final class PatchableCode {
     try {
       return Optional.of(
           arms && random.nextInt(4) == 0
-              ? planner.arm(region, site, action())
+              ? planner.arm(region, site, new TrapAction.PassOn())
               : withAction(planner.replace(region, site, assembly(function, start, site))));
     } catch (PlanRefusedException refused) {
       return Optional.empty();
@@ -176,10 +176,6 @@ final class PatchableCode {
     return function.starts.stream()
         .map(at -> standing.get(function.address + at))
         .anyMatch(poke -> poke != null && poke.displaces());
-  }
-
-  private TrapAction action() {
-    return random.nextInt(8) == 0 ? new TrapAction.Redirect(repl) : new TrapAction.PassOn();
   }
 
   /** Another action than waiting may be asked for while a replacement's breakpoint stands. */

@@ -9,7 +9,7 @@ public final class SessionLayout {
   /**
    * Changes with every change of this class or of the code: old code is not run on a new layout.
    */
-  public static final int VERSION = 2;
+  public static final int VERSION = 3;
 
   // ---------------------------------------------------------------- from the JVM
 
@@ -171,6 +171,18 @@ public final class SessionLayout {
    */
   public static final int LENT_CALL = 328;
 
+  /**
+   * Address of the first plan that has put breakpoints which stay; 0: there is none. Each knows the
+   * {@linkplain #PLAN_STANDING_NEXT next}.
+   */
+  public static final int STANDING = 336;
+
+  /**
+   * Not 0: another session is to take over what {@link #STANDING} holds, so this one takes its
+   * breakpoints back and leaves. Written by who begins that; 4 bytes.
+   */
+  public static final int YIELD = 344;
+
   /** Who has begun the session: UTF-8, ended by a zero. */
   public static final int WHO = 0x300;
 
@@ -181,10 +193,10 @@ public final class SessionLayout {
   public static final int VARIABLES = 0x400;
 
   /** End of the variables. */
-  public static final int VARIABLES_END = 0xc00;
+  public static final int VARIABLES_END = 0xce0;
 
   /** Masks of 0 to 16 bytes: 16 bytes each, filled by the JVM. */
-  public static final int MASKS = 0xc00;
+  public static final int MASKS = 0xce0;
 
   /** System calls that may be issued again: 2 bytes each, ended by {@link #NO_CALL}. */
   public static final int REPEATABLE = 0xe00;
@@ -254,10 +266,10 @@ public final class SessionLayout {
   /** Carry out a plan. */
   public static final int COMMAND_APPLY = 3;
 
-  /** Let the threads go. */
+  /** Let the threads go; breakpoints that stand sleep until they are held again. */
   public static final int COMMAND_RELEASE = 4;
 
-  /** Let the threads go, and leave the target. */
+  /** Let the threads go, and leave the target; where breakpoints stand: carry on, with no JVM. */
   public static final int COMMAND_LEAVE = 5;
 
   /** Map memory at {@link #MAP_ADDRESS}, private; the errno says whether that is taken. */
@@ -330,6 +342,21 @@ public final class SessionLayout {
   /** Some site holds neither the old nor the new bytes. */
   public static final int OUTCOME_UNKNOWN = 2;
 
+  /** {@link #PLAN_STANDS}: its breakpoints do not stand, or are not to. */
+  public static final int STANDS_NOT = 0;
+
+  /** {@link #PLAN_STANDS}: who meets one of its breakpoints is led to where it says. */
+  public static final int STANDS = 1;
+
+  /** {@link #PLAN_STANDS}: they are to stand whenever threads are traced; now nobody does. */
+  public static final int SLEEPS = 2;
+
+  /** {@link #PLAN_BREAKPOINTS}: some site of it gets a breakpoint that stays. */
+  public static final int STAYS = 1;
+
+  /** {@link #PLAN_BREAKPOINTS}: some site of it has one, and gets the old instruction. */
+  public static final int ENDS_STAY = 2;
+
   // ---------------------------------------------------------------- a plan
 
   /** Address of the steps, and their number behind it. */
@@ -384,8 +411,20 @@ public final class SessionLayout {
   /** How long a thread that can't be moved out of a site is waited for, in nanoseconds. */
   public static final int PLAN_PATIENCE = 184;
 
+  /**
+   * Of a plan that puts breakpoints which stay: {@link #STANDS_NOT}, {@link #STANDS}, or {@link
+   * #SLEEPS}.
+   */
+  public static final int PLAN_STANDS = 192;
+
+  /** The next plan of {@link #STANDING}; 0: none. */
+  public static final int PLAN_STANDING_NEXT = 200;
+
+  /** Whether it puts breakpoints that stay ({@link #STAYS}), or takes such back. */
+  public static final int PLAN_BREAKPOINTS = 208;
+
   /** Size of a plan's header. */
-  public static final int PLAN_SIZE = 192;
+  public static final int PLAN_SIZE = 216;
 
   /** A site's absolute address. */
   public static final int SITE_ADDRESS = 0;
@@ -411,7 +450,8 @@ public final class SessionLayout {
   /**
    * Address of 8 bytes for each byte of the site: where a thread goes on that stands there, in the
    * out-of-line copy; 0 where no instruction begins behind the first byte, and at the first byte
-   * where a thread waits. 0: there is no copy.
+   * where a thread waits. Of a site whose new bytes begin with a breakpoint: where threads that
+   * meet it go on, for as long as it stands. 0: there is none.
    */
   public static final int SITE_COPIES = 48;
 

@@ -22,9 +22,9 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * A jump over displaced instructions, and the out-of-line copy in which they go on to be run; with
- * it, jumps over the entries of its {@linkplain Companion companions}, each with a copy of its own.
- * Immutable and thread-safe.
+ * A jump over displaced instructions, or a breakpoint that stays on one, and the out-of-line copy
+ * in which they go on to be run; with it, jumps over the entries of its {@linkplain Companion
+ * companions}, each with a copy of its own. Immutable and thread-safe.
  *
  * <ol>
  *   <li>Assumes that the copy's bytes stand, executable, at the copy's address before the plan is

@@ -258,6 +258,29 @@ public final class X86Planner {
   }
 
   /**
+   * Plans a breakpoint at {@code site} that stays, for where no jump can stand: of the instruction
+   * there only the first byte is written, so it does not matter who enters behind it. A thread that
+   * meets the breakpoint goes on at {@code target}, and from the out-of-line copy of the one
+   * instruction, whose bytes the result holds, behind the site.
+   *
+   * @param code the function that holds the site, as it stands now
+   * @param site absolute address of an instruction's first byte, not that of an ENDBR64
+   * @param target absolute address where threads are led; may be the copy's
+   * @param copy absolute address where the copy will stand, as for {@link #displace}
+   * @throws PlanRefusedException if one of the {@link Rules} forbids it
+   */
+  public DisplacingPlan stop(CodeRegion code, long site, long target, long copy) {
+    Reading reading = new Reading(decoder, code);
+    SiteRules siteRules = new SiteRules(reading, rseq);
+    OldCode old = siteRules.check(site);
+    siteRules.checkRseq(old);
+    OutOfLineCopy displaced =
+        new DisplacingRules(reading, siteRules, shadowStacks).copy(old, 1, copy, ImmutableMap.of());
+    return new DisplacingPlan(
+        arm(code, site, new TrapAction.Redirect(target)), displaced, Optional.empty());
+  }
+
+  /**
    * One plan that does what several do, with the core syncs shared (rule 6).
    *
    * @param plans at least one, in any order

@@ -70,7 +70,7 @@ record CountSlots(
     for (int i = 0; i < targets.size(); i++) {
       Target target = targets.get(i);
       long slot = writer.nextSlot();
-      long original = writer.slot(i, at -> displaced(target, slot, at, plans));
+      long original = writer.slot(i, target.isInside(), at -> displaced(target, slot, at, plans));
       bypasses.add(bypass(target, slot, original));
     }
     return writer.bytes();
@@ -92,7 +92,11 @@ record CountSlots(
       return Assembly.jmp(jump.target()).at(copy, JUMP_LENGTH);
     }
     DisplacingPlan displacing =
-        target.planner().displace(target.code(), target.site(), slot, copy, target.entrances());
+        target.isBreakpoint()
+            ? target.planner().stop(target.code(), target.site(), slot, copy)
+            : target
+                .planner()
+                .displace(target.code(), target.site(), slot, copy, target.entrances());
     plans.add(displacing.plan());
     return displacing.copy().bytes();
   }

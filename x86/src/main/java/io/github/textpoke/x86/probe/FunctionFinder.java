@@ -11,6 +11,7 @@ import io.github.textpoke.PatchException;
 import io.github.textpoke.PatchException.UnsupportedPlanException;
 import io.github.textpoke.apply.TargetProcess;
 import io.github.textpoke.decode.CodeRegion;
+import io.github.textpoke.decode.Instruction;
 import io.github.textpoke.elf.ElfImage;
 import io.github.textpoke.elf.Symbol;
 import io.github.textpoke.process.FoundSymbol;
@@ -24,6 +25,7 @@ import io.github.textpoke.x86.plan.FunctionEnds;
 import io.github.textpoke.x86.plan.RseqSections;
 import io.github.textpoke.x86.plan.X86Planner;
 import io.github.textpoke.x86.probe.Target.OwnJump;
+import io.github.textpoke.x86.relocate.OutOfLineCopy;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
@@ -34,14 +36,22 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Predicate;
+import java.util.regex.Pattern;
 
-/** Finds functions of a process, and whether a jump can stand at their entries. */
+/**
+ * Finds functions and instructions of a process, and whether a jump can stand there, or else a
+ * breakpoint.
+ */
 final class FunctionFinder {
   /** {@code endbr64}: SDM vol. 2. */
   private static final CodeBytes ENDBR64 = CodeBytes.ofHex("f30f1efa");
 
   /** Where a slot might be, behind the object: what is planned for it tells whether it can be. */
   private static final long AWAY = 16 << 20;
+
+  /** An address, or a place behind the first byte of a function. */
+  private static final Pattern SITE =
+      Pattern.compile("0x[0-9a-fA-F]+|.+\\+(0x[0-9a-fA-F]+|[0-9]+)");
 
   /** A longer site would have the whole plan carried out by the engine that is slower. */
   private static final int LONGEST_SITE = 15;
@@ -68,12 +78,23 @@ final class FunctionFinder {
   }
 
   /**
-   * All functions that match.
+   * What a probe asks for.
    *
-   * @param isMeant which of the symbols that match are looked at
-   * @param isTimed whether exits are wanted too
+   * @param stands whether breakpoints will do
    */
-  Found find(String glob, Predicate<FoundSymbol> isMeant, boolean isTimed) {
+  record Wanted(ProbeAction action, ProbeStands stands) {
+    boolean isAtExits() {
+      return action.isAtExits();
+    }
+  }
+
+  /**
+   * All functions that match, or the one instruction that is meant.
+   *
+   * @param pattern {@code [object:]glob}, or a site: an address, or one with an offset
+   * @param isMeant which of the symbols that match are looked at
+   */
+  Found find(String pattern, Predicate<FoundSymbol> isMeant, Wanted wanted) {
     SiteResolver resolver = process.resolver();
     Standing standing = new Standing(process.standing());
     noteShadowStacks();
@@ -81,25 +102,38 @@ final class FunctionFinder {
     Map<ImageInMemory, List<Target>> targets = new LinkedHashMap<>();
     List<UnprobedFunction> unprobed = new ArrayList<>();
     Set<String> used = new HashSet<>();
-    for (Map.Entry<Long, List<FoundSymbol>> same :
-        byFunction(resolver, glob, isMeant, unprobed).entrySet()) {
-      ImmutableList<String> names = names(same.getValue());
+    Map<Long, ImmutableList<String>> places =
+        SITE.matcher(pattern).matches()
+            ? site(resolver, pattern)
+            : byFunction(resolver, pattern, isMeant, unprobed);
+    for (Map.Entry<Long, ImmutableList<String>> place : places.entrySet()) {
+      ImmutableList<String> names = place.getValue();
       try {
-        CodeRegion code = code(resolver, same.getKey());
+        CodeRegion code = resolver.codeAt(place.getKey());
+        if (code.address() != place.getKey() && !SITE.matcher(pattern).matches()) {
+          throw new NotProbedException(
+              "it is no entry of a function, but lies inside of " + code.name());
+        }
         ImageInMemory object = objectAt(resolver, objects, code.address());
-        ProbedFunction function = function(names, code.address(), used);
-        Target target = target(function, code, object, standing, isTimed);
+        ProbedFunction function = function(names, place.getKey(), used);
+        Target target = target(function, code, object, standing, wanted);
         targets.computeIfAbsent(object, any -> new ArrayList<>()).add(target);
       } catch (PatchException refused) {
-        unprobed.add(new UnprobedFunction(names.get(0), same.getKey(), refused.what()));
+        unprobed.add(new UnprobedFunction(names.get(0), place.getKey(), refused.what()));
       } catch (NotProbedException reason) {
-        unprobed.add(new UnprobedFunction(names.get(0), same.getKey(), reason.reason));
+        unprobed.add(new UnprobedFunction(names.get(0), place.getKey(), reason.reason));
       }
     }
     ImmutableList.Builder<InObject> found = ImmutableList.builder();
     targets.forEach(
         (object, of) -> found.add(new InObject(object, apart(of, unprobed), key(object))));
     return new Found(found.build(), ImmutableList.copyOf(unprobed));
+  }
+
+  /** The one place that is meant, by its name. */
+  private static Map<Long, ImmutableList<String>> site(SiteResolver resolver, String site) {
+    long address = resolver.resolve(SiteName.parse(site)).address();
+    return Map.of(address, ImmutableList.of(resolver.describe(address).orElse(site)));
   }
 
   /** Why a function is left out, where no exception of a planner's says it. */
@@ -120,11 +154,12 @@ final class FunctionFinder {
     return new ProbedFunction(
         used.add(name) ? name : name + " (0x" + Long.toHexString(address) + ")",
         address,
-        names.subList(1, names.size()));
+        names.subList(1, names.size()),
+        new ProbeStand.Jump());
   }
 
-  /** The symbols that match, by the absolute address of the function that is called. */
-  private static Map<Long, List<FoundSymbol>> byFunction(
+  /** The names that match, by the absolute address of the function that is called. */
+  private static Map<Long, ImmutableList<String>> byFunction(
       SiteResolver resolver,
       String glob,
       Predicate<FoundSymbol> isMeant,
@@ -137,7 +172,9 @@ final class FunctionFinder {
         unprobed.add(new UnprobedFunction(name(symbol), symbol.address(), refused.what()));
       }
     }
-    return functions;
+    Map<Long, ImmutableList<String>> names = new LinkedHashMap<>();
+    functions.forEach((address, same) -> names.put(address, names(same)));
+    return names;
   }
 
   private static long function(SiteResolver resolver, FoundSymbol symbol) {
@@ -166,15 +203,6 @@ final class FunctionFinder {
     return name.length() - CharMatcher.is('_').trimLeadingFrom(name).length();
   }
 
-  private static CodeRegion code(SiteResolver resolver, long address) throws NotProbedException {
-    CodeRegion code = resolver.codeAt(address);
-    if (code.address() != address) {
-      throw new NotProbedException(
-          "it is no entry of a function, but lies inside of " + code.name());
-    }
-    return code;
-  }
-
   private static ImageInMemory objectAt(
       SiteResolver resolver, List<ImageInMemory> known, long address) {
     for (ImageInMemory object : known) {
@@ -187,33 +215,58 @@ final class FunctionFinder {
     return object;
   }
 
+  /**
+   * @param named its address is the entry of {@code found}, or inside
+   */
   private Target target(
-      ProbedFunction function,
+      ProbedFunction named,
       CodeRegion found,
       ImageInMemory object,
       Standing standing,
-      boolean isTimed)
+      Wanted wanted)
       throws NotProbedException {
     CodeRegion code = standing.withOriginals(found);
-    long site = code.address() + (startsWith(code, ENDBR64) ? ENDBR64.length() : 0);
+    boolean isInside = named.address() != code.address();
+    long site = named.address() + (!isInside && startsWith(code, ENDBR64) ? ENDBR64.length() : 0);
+    if (isInside && !(wanted.action() instanceof ProbeAction.Count)) {
+      throw new NotProbedException("calls are timed and captured, not single instructions");
+    }
+    if (standing.isBreakpoint(site)) {
+      throw new NotProbedException("a breakpoint of another patch stands there: revert it first");
+    }
     X86Planner knowing = planner(object);
     Entrances ways =
         entrances.computeIfAbsent(
             object.image(), image -> Entrances.of(image, object.symbols(), object.bias()));
     Optional<OwnJump> jump = standing.jump(planner, code, site);
-    int length =
-        jump.isPresent()
-            ? jump.get().code().bytes().length()
-            : length(knowing, code, site, ways, object);
+    ProbeStand stand = new ProbeStand.Jump();
+    int length;
+    try {
+      length =
+          jump.isPresent()
+              ? jump.get().code().bytes().length()
+              : length(knowing, code, site, isInside, ways, object);
+    } catch (PatchException | NotProbedException noJump) {
+      if (wanted.stands() == ProbeStands.JUMPS || wanted.isAtExits()) {
+        throw noJump;
+      }
+      length = stopped(knowing, code, site, isInside, object);
+      stand =
+          new ProbeStand.Breakpoint(
+              noJump instanceof PatchException refused ? refused.what() : noJump.getMessage());
+    }
     return new Target(
-        function,
+        new ProbedFunction(named.name(), named.address(), named.otherNames(), stand),
         code,
         site,
+        isInside,
         ways,
         knowing,
         length,
         jump,
-        isTimed ? Optional.of(ends(knowing, code, site, length, ways, jump)) : Optional.empty());
+        wanted.isAtExits()
+            ? Optional.of(ends(knowing, code, site, length, ways, jump))
+            : Optional.empty());
   }
 
   private FunctionEnds ends(
@@ -255,7 +308,12 @@ final class FunctionFinder {
 
   /** What can't be planned is no probe, so that arming thousands does not fail for one. */
   private static int length(
-      X86Planner planner, CodeRegion code, long site, Entrances entrances, ImageInMemory object)
+      X86Planner planner,
+      CodeRegion code,
+      long site,
+      boolean isInside,
+      Entrances entrances,
+      ImageInMemory object)
       throws NotProbedException {
     long copy = object.end() + AWAY & -ProbeWriter.SLOT;
     DisplacingPlan plan = planner.displace(code, site, copy - ProbeWriter.SLOT, copy, entrances);
@@ -265,7 +323,36 @@ final class FunctionFinder {
           "the jump would displace %d bytes, more than the %d of the poker's tables"
               .formatted(length, LONGEST_SITE));
     }
+    if (isInside) {
+      checkComesBack(planner, code, plan.copy());
+    }
     return length;
+  }
+
+  /** Whether a breakpoint can stay there; the length of its instruction. */
+  private static int stopped(
+      X86Planner planner, CodeRegion code, long site, boolean isInside, ImageInMemory object)
+      throws NotProbedException {
+    long copy = object.end() + AWAY & -ProbeWriter.SLOT;
+    DisplacingPlan plan = planner.stop(code, site, copy - ProbeWriter.SLOT, copy);
+    if (isInside) {
+      checkComesBack(planner, code, plan.copy());
+    }
+    return plan.plan().pokes().get(0).length();
+  }
+
+  /** A loop that is displaced as a whole stays in the copy: only its first pass would be seen. */
+  private static void checkComesBack(X86Planner planner, CodeRegion code, OutOfLineCopy copy)
+      throws NotProbedException {
+    long site = copy.displaced().address();
+    for (long each : copy.boundaries().keySet()) {
+      int offset = code.offsetOf(each);
+      Instruction old = Instruction.of(code, offset, planner.decoder().decode(code, offset));
+      if (old.directTarget().isPresent() && old.directTarget().getAsLong() == site) {
+        throw new NotProbedException(
+            "what would be displaced leads back to the instruction, so it would not be seen again");
+      }
+    }
   }
 
   private static boolean startsWith(CodeRegion code, CodeBytes bytes) {
@@ -311,12 +398,12 @@ final class FunctionFinder {
   }
 
   /**
-   * Functions as they stand now: with other patches at their entries, or without.
+   * Functions as they stand now: with other patches at their entries, or without. Where there was a
+   * breakpoint a jump may be possible now, and where patches have come the other way round.
    *
-   * @param isTimed whether exits are wanted too
    * @return {@code before}, where nothing has changed for them
    */
-  ImmutableList<Target> lookAgain(ImmutableList<Target> before, boolean isTimed) {
+  ImmutableList<Target> lookAgain(ImmutableList<Target> before, Wanted wanted) {
     SiteResolver resolver = process.resolver();
     Standing standing = new Standing(process.standing());
     boolean otherStacks = noteShadowStacks();
@@ -326,14 +413,22 @@ final class FunctionFinder {
     for (Target target : before) {
       boolean stands =
           !otherStacks
+              && !target.isBreakpoint()
+              && !standing.isInside(target.site(), target.site() + target.length())
               && standing.jump(planner, target.code(), target.site()).equals(target.jump());
       if (stands) {
         now.add(target);
       } else {
         CodeRegion code = resolver.codeAt(target.function().address());
         ImageInMemory object = objectAt(resolver, objects, code.address());
-        now.add(targetAgain(target.function(), code, object, standing, isTimed));
-        isSame = false;
+        Target again = targetAgain(target.function(), code, object, standing, wanted);
+        boolean stays =
+            !otherStacks
+                && again.function().equals(target.function())
+                && again.code().equals(target.code())
+                && again.jump().equals(target.jump());
+        now.add(stays ? target : again);
+        isSame &= stays;
       }
     }
     return isSame ? before : now.build();
@@ -344,9 +439,9 @@ final class FunctionFinder {
       CodeRegion code,
       ImageInMemory object,
       Standing standing,
-      boolean isTimed) {
+      Wanted wanted) {
     try {
-      return target(function, code, object, standing, isTimed);
+      return target(function, code, object, standing, wanted);
     } catch (NotProbedException reason) {
       throw new UnsupportedPlanException(
           function.name() + " can't be probed any more: " + reason.reason, "make the probe anew");

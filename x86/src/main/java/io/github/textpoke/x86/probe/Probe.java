@@ -24,7 +24,6 @@ public final class Probe implements AutoCloseable {
   private final String label;
   private final ProbeAction action;
   private final ImmutableList<ArmedObject> objects;
-  private final ImmutableList<ProbedFunction> functions;
   private final ImmutableList<UnprobedFunction> unprobed;
   private final UnaryOperator<ImmutableList<Target>> lookAgain;
 
@@ -46,11 +45,6 @@ public final class Probe implements AutoCloseable {
     this.label = label;
     this.action = action;
     this.objects = objects;
-    this.functions =
-        objects.stream()
-            .flatMap(object -> object.targets().stream())
-            .map(Target::function)
-            .collect(ImmutableList.toImmutableList());
     this.unprobed = unprobed;
     this.lookAgain = lookAgain;
     this.sampled = snapshotNow();
@@ -61,9 +55,15 @@ public final class Probe implements AutoCloseable {
     return action;
   }
 
-  /** The functions that it is for, by object, in the order of addresses. */
-  public ImmutableList<ProbedFunction> functions() {
-    return functions;
+  /**
+   * The functions that it is for, by object, in the order of addresses. How it stands there may be
+   * otherwise when it is armed anew.
+   */
+  public synchronized ImmutableList<ProbedFunction> functions() {
+    return objects.stream()
+        .flatMap(object -> object.targets().stream())
+        .map(Target::function)
+        .collect(ImmutableList.toImmutableList());
   }
 
   /** The functions that were asked for and can't be probed, with the reasons. */

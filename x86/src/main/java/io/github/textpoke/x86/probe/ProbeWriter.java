@@ -24,6 +24,8 @@ import java.util.function.LongFunction;
  *   <li>It has no loop but that of the search, which ends after {@value ProbeCode#TRIES} entries;
  *       it takes no lock and makes no system call. It calls and returns in pairs: shadow stacks
  *       stay right.
+ *   <li>Where it stands inside of a function, all is live: it leaves the red zone alone, and puts
+ *       the flags back.
  *   <li>It counts by one instruction, so a call that a signal interrupts is counted once.
  * </ol>
  */
@@ -35,6 +37,12 @@ final class ProbeWriter {
   static final int SLOT = 192;
 
   private static final int ALIGNMENT = 16;
+
+  /** lea rsp, [rsp-128]; pushfq. */
+  private static final CodeBytes BEHIND_RED_ZONE = CodeBytes.ofHex("488d6424809c");
+
+  /** popfq; lea rsp, [rsp+128]. */
+  private static final CodeBytes BACK = CodeBytes.ofHex("9d488da42480000000");
 
   private final long base;
   private final CallCondition condition;
@@ -77,10 +85,11 @@ final class ProbeWriter {
    * Writes a slot.
    *
    * @param function its place among the functions, from 0
+   * @param isInside whether flags and red zone may be in use
    * @param copy what the jump has displaced and the way back, for an absolute address
    * @return the absolute address of that
    */
-  long slot(int function, LongFunction<CodeBytes> copy) {
+  long slot(int function, boolean isInside, LongFunction<CodeBytes> copy) {
     ProbeCode.Piece piece = shared.new Piece(nextSlot());
     Assembler code = piece.code();
     Label slow = new Label();
@@ -88,6 +97,9 @@ final class ProbeWriter {
     Label done = new Label();
     Label nobody = new Label();
     code.nopForJump();
+    if (isInside) {
+      code.raw(BEHIND_RED_ZONE.toByteArray());
+    }
     code.store(Register.RSP, ProbeCode.SAVED_RAX, Register.RAX, Long.BYTES);
     code.store(Register.RSP, ProbeCode.SAVED_RCX, Register.RCX, Long.BYTES);
     ConditionCode.write(code, condition, done);
@@ -102,6 +114,9 @@ final class ProbeWriter {
     code.place(done);
     code.load(Register.RCX, Register.RSP, ProbeCode.SAVED_RCX, Long.BYTES);
     code.load(Register.RAX, Register.RSP, ProbeCode.SAVED_RAX, Long.BYTES);
+    if (isInside) {
+      code.raw(BACK.toByteArray());
+    }
     long copied = nextSlot() + code.size();
     code.raw(copy.apply(copied).toByteArray());
     code.place(slow);

@@ -10,6 +10,7 @@ import io.github.textpoke.apply.SharedMemory;
 import io.github.textpoke.apply.TargetProcess;
 import io.github.textpoke.process.FoundSymbol;
 import io.github.textpoke.x86.plan.X86Planner;
+import io.github.textpoke.x86.probe.FunctionFinder.Wanted;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Function;
@@ -67,33 +68,44 @@ public final class Probes {
     return new Probes(process, pool);
   }
 
+  /** As {@link #at(String, ProbeAction, ProbeStands)}, with jumps alone. */
+  public Probe at(String pattern, ProbeAction action) {
+    return at(pattern, action, ProbeStands.JUMPS);
+  }
+
   /**
-   * A probe on all functions that match. It is planned, and its pool reserved in the target, but
-   * not armed yet. An IFUNC stands for the implementation that the loader has chosen.
+   * A probe on all functions that match, or on one instruction. It is planned, and its pool
+   * reserved in the target, but not armed yet. An IFUNC stands for the implementation that the
+   * loader has chosen.
    *
-   * @param glob {@code [object:]glob}, where {@code *} is any text and {@code ?} any character
-   * @param action what it does at each call
+   * <p>At an instruction inside of a function each pass is seen, whether control comes from the
+   * instruction before or by a jump. A jump of the probe's displaces it and some that follow.
+   *
+   * @param pattern {@code [object:]glob}, where {@code *} is any text and {@code ?} any character;
+   *     or a site: {@code 0xADDR}, or {@code [object:]symbol[#n]+offset}
+   * @param action what it does at each call; at an instruction inside of a function it counts
+   * @param stands what it may be where no jump can stand
    * @throws NoSuchSymbolException if nothing matches
    * @throws PoolFullException if more functions of one object match than the pool has slots
    * @throws UnsupportedPlatformException if times are asked for and the processor's time-stamp
    *     counter does not count evenly
    * @throws PatchException of the type that names the cause
    */
-  public Probe at(String glob, ProbeAction action) {
-    FunctionFinder.Found found = find(glob, symbol -> true, action);
+  public Probe at(String pattern, ProbeAction action, ProbeStands stands) {
+    Wanted wanted = new Wanted(action, stands);
+    FunctionFinder.Found found = find(pattern, symbol -> true, wanted);
     if (found.isEmpty()) {
-      throw noSuchSymbol(glob);
+      throw noSuchSymbol(pattern);
     }
-    return probe(glob, action, found, object -> Optional.empty());
+    return probe(pattern, action, wanted, found, object -> Optional.empty());
   }
 
-  private FunctionFinder.Found find(
-      String glob, Predicate<FoundSymbol> isMeant, ProbeAction action) {
-    if (action.takesTime()) {
+  private FunctionFinder.Found find(String glob, Predicate<FoundSymbol> isMeant, Wanted wanted) {
+    if (wanted.action().takesTime()) {
       // Where it is of no use, that is to be said before anything is done.
       TimeStampCounter.get();
     }
-    return finder.find(glob, isMeant, action.isAtExits());
+    return finder.find(glob, isMeant, wanted);
   }
 
   static NoSuchSymbolException noSuchSymbol(String glob) {
@@ -118,10 +130,12 @@ public final class Probes {
           "calls are not timed or captured in memory that forked children share",
           "count them, or probe the program when it runs");
     }
-    FunctionFinder.Found found = find(glob, isMeant, action);
+    Wanted wanted = new Wanted(action, ProbeStands.JUMPS);
+    FunctionFinder.Found found = find(glob, isMeant, wanted);
     return found.isEmpty()
         ? Optional.empty()
-        : Optional.of(probe(glob, action, found, object -> Optional.of(share(object, files))));
+        : Optional.of(
+            probe(glob, action, wanted, found, object -> Optional.of(share(object, files))));
   }
 
   private SharedMemory share(FunctionFinder.InObject each, List<SharedMemory> files) {
@@ -137,6 +151,7 @@ public final class Probes {
   private Probe probe(
       String glob,
       ProbeAction action,
+      Wanted wanted,
       FunctionFinder.Found found,
       Function<FunctionFinder.InObject, Optional<SharedMemory>> memory) {
     for (FunctionFinder.InObject each : found.objects()) {
@@ -168,6 +183,6 @@ public final class Probes {
         action,
         ImmutableList.copyOf(objects),
         found.unprobed(),
-        targets -> finder.lookAgain(targets, action.isAtExits()));
+        targets -> finder.lookAgain(targets, wanted));
   }
 }

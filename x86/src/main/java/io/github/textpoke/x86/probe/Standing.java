@@ -46,6 +46,16 @@ final class Standing {
     return Optional.ofNullable(newest.get(address));
   }
 
+  /** Whether a breakpoint of a patch of ours stands at an address. */
+  boolean isBreakpoint(long address) {
+    return at(address).filter(bytes -> bytes.at(0) == X86Planner.INT3).isPresent();
+  }
+
+  /** Whether a patch of ours begins behind the first byte of a stretch. */
+  boolean isInside(long start, long end) {
+    return !oldest.subMap(start, false, end, false).isEmpty();
+  }
+
   /** The function, with the bytes that stood there before we came. */
   CodeRegion withOriginals(CodeRegion code) {
     return new CodeRegion(

@@ -7,14 +7,16 @@ import io.github.textpoke.x86.plan.X86Planner;
 import java.util.Optional;
 
 /**
- * A function to be probed, as it stands now.
+ * A function, or an instruction inside of one, to be probed, as it stands now.
  *
  * @param function for the user
  * @param code all of it
- * @param site absolute address of the first instruction that the jump may displace
+ * @param site absolute address of the first instruction that the jump may displace, or that the
+ *     breakpoint stands on
+ * @param isInside whether flags, all registers and the red zone may be in use there
  * @param entrances of its object
  * @param planner that knows of its object's restartable sequences
- * @param length how many bytes from the site on the jump displaces, or replaces
+ * @param length how many bytes from the site on the jump displaces, or replaces; of a breakpoint 1
  * @param jump the jump of a patch of ours that stands at the site; empty: there is none
  * @param ends its entry and all exits, where these are asked for
  */
@@ -22,11 +24,17 @@ record Target(
     ProbedFunction function,
     CodeRegion code,
     long site,
+    boolean isInside,
     Entrances entrances,
     X86Planner planner,
     int length,
     Optional<OwnJump> jump,
     Optional<FunctionEnds> ends) {
+  /** Whether it is a breakpoint that stays. */
+  boolean isBreakpoint() {
+    return function.stand() instanceof ProbeStand.Breakpoint;
+  }
+
   /**
    * A jump of five bytes.
    *

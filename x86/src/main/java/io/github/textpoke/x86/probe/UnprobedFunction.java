@@ -1,7 +1,7 @@
 package io.github.textpoke.x86.probe;
 
 /**
- * A function that was asked for and can't be probed by a jump.
+ * A function that was asked for and can't be probed so.
  *
  * @param name with its object's
  * @param address absolute

@@ -35,6 +35,9 @@ final class Breakpoints {
   /** {@code isGone()}: whether the one that was met is ours, and who has run it may go on. */
   final Routine isGone;
 
+  /** Those that stay. */
+  final StandingBreakpoints standing;
+
   /** Plans whose late traps may still come: the first; each knows the next. */
   final Slot retired;
 
@@ -53,7 +56,7 @@ final class Breakpoints {
   /** Where the thread goes on, 0: it runs the site again. */
   final Slot copy;
 
-  /** Whether the breakpoint is of the plan that is under way. */
+  /** Whether the breakpoint is one that stays, or of the plan that is under way. */
   final Slot metNow;
 
   private final Emitter emitter;
@@ -72,6 +75,7 @@ final class Breakpoints {
     met = emitter.variable();
     copy = emitter.variable();
     metNow = emitter.variable();
+    standing = new StandingBreakpoints(emitter, sites, retired);
     standsAt = standsAt(emitter.variable());
     meet = meet(emitter.variable(), emitter.variable());
     isOneByte = isOneByte();
@@ -93,8 +97,8 @@ final class Breakpoints {
   }
 
   /**
-   * The plan that was begun last comes first. Of others, a copy comes before a site: it does what
-   * was to be run, whichever code stands there now.
+   * One that stays comes first, then the plan that was begun last. Of others, a copy comes before a
+   * site: it does what was to be run, whichever code stands there now.
    */
   private Routine meet(Slot plan, Slot around) {
     return emitter.routine(
@@ -105,6 +109,14 @@ final class Breakpoints {
           emitter.set(met, 0);
           emitter.set(copy, 0);
           emitter.set(metNow, 0);
+          emitter.set(copy, standing.destination.of(site));
+          emitter.when(
+              copy.isNot(0),
+              () -> {
+                emitter.set(met, standing.met);
+                emitter.set(metNow, 1);
+                emitter.give(met);
+              });
           emitter.when(
               current.isNot(0),
               () -> {

@@ -93,6 +93,7 @@ final class Children {
                         });
                     emitter.set(plan, plan.at(PLAN_NEXT));
                   });
+              emitter.run(breakpoints.standing.takeFrom, memory);
               emitter.system(Sys.CLOSE, memory);
             });
   }

@@ -25,6 +25,7 @@ import io.github.textpoke.x86.target.Value.Slot;
  */
 final class HelperTask {
   private static final int MOST_DEATHS = 100;
+  private static final long SLEEPING_LOOK_NANOS = 20_000_000;
   private static final long FOR_EVER_NANOS = 1_000_000_000L * 1_000_000;
 
   /** Bytes of the instruction that moves a call's number to EAX. */
@@ -39,6 +40,15 @@ final class HelperTask {
   private final Slot child;
   private final Slot deaths;
 
+  /** Whether a poker has to be started that nobody has asked for. */
+  private final Slot due;
+
+  /** Since when breakpoints that stay have been asleep. */
+  private final Slot rested;
+
+  /** The number of the last poker that held the threads. */
+  private final Slot hold;
+
   /** The status with which the last poker has ended. */
   private final Slot ended;
 
@@ -52,6 +62,9 @@ final class HelperTask {
     child = emitter.variable();
     deaths = emitter.variable();
     ended = emitter.variable();
+    due = emitter.variable();
+    rested = emitter.variable();
+    hold = emitter.variable();
     Routine answer =
         emitter.routine(
             "helper.answer",
@@ -75,23 +88,34 @@ final class HelperTask {
               emitter.loop(
                   () -> {
                     emitter.when(
-                        Shared.REQUEST.is(Shared.ANSWERED), () -> awaitRequest(leaveTarget));
+                        Emitter.both(Shared.REQUEST.is(Shared.ANSWERED), due.is(0)),
+                        () -> awaitRequest(leaveTarget));
                     emitter.when(
-                        Shared.REQUEST.isNot(Shared.ANSWERED),
+                        Emitter.either(Shared.REQUEST.isNot(Shared.ANSWERED), due.isNot(0)),
                         () -> {
                           emitter.when(
-                              Emitter.either(
-                                  Shared.COMMAND.is(COMMAND_RELEASE),
-                                  Shared.COMMAND.is(COMMAND_LEAVE)),
+                              Emitter.both(
+                                  Shared.REQUEST.isNot(Shared.ANSWERED),
+                                  Emitter.either(
+                                      Shared.COMMAND.is(COMMAND_RELEASE),
+                                      Shared.COMMAND.is(COMMAND_LEAVE))),
                               () -> {
                                 emitter.set(new Slot(TAKEN, 4), Shared.REQUEST);
                                 emitter.set(Shared.RESULT, 0);
+                                emitter.set(rested, shared.now.of());
+                                emitter.set(due, 0);
                                 emitter.run(answer);
                                 emitter.when(
                                     Shared.COMMAND.is(COMMAND_LEAVE),
-                                    () -> emitter.run(leaveTarget));
+                                    () ->
+                                        emitter.when(
+                                            Shared.STANDING.is(0),
+                                            () -> emitter.run(leaveTarget),
+                                            () -> emitter.set(due, 1)));
                               },
                               () -> {
+                                emitter.set(due, 0);
+                                emitter.set(hold, Shared.HOLD);
                                 emitter.set(child, start.of());
                                 emitter.when(
                                     child.isLess(0),
@@ -103,6 +127,13 @@ final class HelperTask {
                                     () -> {
                                       emitter.run(attend);
                                       countDeaths(answer);
+                                      emitter.set(rested, shared.now.of());
+                                      emitter.note("whoever was killed has left breakpoints");
+                                      emitter.when(
+                                          Emitter.both(
+                                              Emitter.both(ended.isNot(0), Shared.HOLD.isNot(hold)),
+                                              Shared.STANDING.isNot(0)),
+                                          () -> emitter.set(due, 1));
                                     });
                               });
                         });
@@ -112,10 +143,20 @@ final class HelperTask {
 
   private void awaitRequest(Routine leaveTarget) {
     emitter.when(
-        Emitter.both(
-            shared.await(Shared.REQUEST, Shared.ANSWERED, Shared.LEASE).is(-Sys.ETIMEDOUT),
-            Shared.REQUEST.is(Shared.ANSWERED)),
-        () -> emitter.run(leaveTarget));
+        Shared.STANDING.is(0),
+        () ->
+            emitter.when(
+                Emitter.both(
+                    shared.await(Shared.REQUEST, Shared.ANSWERED, Shared.LEASE).is(-Sys.ETIMEDOUT),
+                    Shared.REQUEST.is(Shared.ANSWERED)),
+                () -> emitter.run(leaveTarget)),
+        () -> {
+          emitter.when(Shared.YIELD.isNot(0), () -> emitter.run(leaveTarget));
+          emitter.note("who has put breakpoints to sleep wakes them, unless it was killed");
+          emitter.compute(shared.await(Shared.REQUEST, Shared.ANSWERED, SLEEPING_LOOK_NANOS));
+          emitter.when(
+              shared.now.of().minus(rested).isGreater(Shared.LEASE), () -> emitter.set(due, 1));
+        });
   }
 
   /**

@@ -1,5 +1,6 @@
 package io.github.textpoke.x86.target;
 
+import static io.github.textpoke.apply.internal.SessionLayout.ENDS_STAY;
 import static io.github.textpoke.apply.internal.SessionLayout.IMAGE;
 import static io.github.textpoke.apply.internal.SessionLayout.LIST_SIZE;
 import static io.github.textpoke.apply.internal.SessionLayout.MASKS;
@@ -20,6 +21,7 @@ import static io.github.textpoke.apply.internal.SessionLayout.OUTCOME_UNKNOWN;
 import static io.github.textpoke.apply.internal.SessionLayout.OUTCOME_UNTOUCHED;
 import static io.github.textpoke.apply.internal.SessionLayout.PHASES;
 import static io.github.textpoke.apply.internal.SessionLayout.PLAN_BEGUN;
+import static io.github.textpoke.apply.internal.SessionLayout.PLAN_BREAKPOINTS;
 import static io.github.textpoke.apply.internal.SessionLayout.PLAN_DISPLACES;
 import static io.github.textpoke.apply.internal.SessionLayout.PLAN_DONE;
 import static io.github.textpoke.apply.internal.SessionLayout.PLAN_NEXT;
@@ -41,6 +43,7 @@ import static io.github.textpoke.apply.internal.SessionLayout.SITE_MOST;
 import static io.github.textpoke.apply.internal.SessionLayout.SITE_NEW;
 import static io.github.textpoke.apply.internal.SessionLayout.SITE_OLD;
 import static io.github.textpoke.apply.internal.SessionLayout.SITE_SIZE;
+import static io.github.textpoke.apply.internal.SessionLayout.STAYS;
 
 import com.google.common.collect.ImmutableList;
 import io.github.textpoke.x86.target.Assembler.Operation;
@@ -109,7 +112,7 @@ final class Plans {
     this.leaves = leaves;
     this.events = events;
     this.evacuating = evacuating;
-    memory = emitter.variable();
+    memory = events.breakpoints.standing.memory;
     plan = emitter.variable();
     op = emitter.variable();
     step = emitter.variable();
@@ -505,13 +508,7 @@ final class Plans {
                 emitter.times(index, plan.at(PLAN_PAGES + 8), () -> copyPage(index));
                 emitter.store(plan, PLAN_WARM, 8, events.forks.plus(1));
               });
-          emitter.when(
-              plan.at(PLAN_RETIRED).is(0),
-              () -> {
-                emitter.store(plan, PLAN_NEXT, 8, events.breakpoints.retired);
-                emitter.store(plan, PLAN_RETIRED, 8, Value.of(1));
-                emitter.set(events.breakpoints.retired, plan);
-              });
+          emitter.run(events.breakpoints.standing.retire, plan);
           emitter.note("the window");
           emitter.store(plan, PLAN_PHASE, 8, Value.of(0));
           emitter.run(begin);
@@ -520,10 +517,14 @@ final class Plans {
           emitter.set(result, steps.of(plan.at(PLAN_OPS), end(plan.plus(PLAN_OPS))));
           emitter.when(
               result.is(0),
-              () ->
-                  emitter.when(
-                      plan.at(PLAN_PROGRESS).isNot(0),
-                      () -> emitter.store(plan.at(PLAN_PROGRESS), 0, 8, plan.at(PLAN_DONE))),
+              () -> {
+                emitter.when(
+                    plan.at(PLAN_BREAKPOINTS).has(STAYS),
+                    () -> emitter.run(events.breakpoints.standing.add, plan));
+                emitter.when(
+                    plan.at(PLAN_PROGRESS).isNot(0),
+                    () -> emitter.store(plan.at(PLAN_PROGRESS), 0, 8, plan.at(PLAN_DONE)));
+              },
               () -> {
                 emitter.set(failedResult, Shared.RESULT);
                 emitter.set(failedAddress, Shared.RESULT_ADDRESS);
@@ -549,6 +550,10 @@ final class Plans {
           emitter.note("a poker that comes after us says what we have done");
           emitter.set(Shared.FINISHED, number);
           emitter.set(Shared.UNDER_WAY, 0);
+          emitter.note("while it was under way, the way back would have had them stand again");
+          emitter.when(
+              Emitter.both(result.is(0), plan.at(PLAN_BREAKPOINTS).has(ENDS_STAY)),
+              () -> emitter.run(events.breakpoints.standing.remove, plan.at(PLAN_PROGRESS)));
           emitter.run(end);
           emitter.set(Shared.WINDOW_NANOS, shared.now.of().minus(windowStart));
         });

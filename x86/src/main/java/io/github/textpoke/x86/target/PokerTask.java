@@ -47,6 +47,7 @@ final class PokerTask {
       1L << Sys.SIGSEGV - 1 | 1L << Sys.SIGBUS - 1 | 1L << Sys.SIGALRM - 1;
   private static final long NAMED_NANOS = 1_000_000;
   private static final int HOLD_NANOS = 100_000_000;
+  private static final int STANDING_LOOK_NANOS = 1_000_000_000;
   private static final int LINK_SIZE = 32;
 
   /** It never returns. */
@@ -127,6 +128,7 @@ final class PokerTask {
                   events.gone.or(events.execed).is(0),
                   () -> {
                     emitter.run(events.settle);
+                    emitter.run(events.breakpoints.standing.sleep);
                     emitter.run(draining.drain);
                     emitter.run(handler.putBack);
                     emitter.run(events.settle);
@@ -260,7 +262,9 @@ final class PokerTask {
           emitter.run(handler.note);
           emitter.note("threads may run into breakpoints before we have a plan");
           emitter.when(
-              Emitter.either(Shared.UNDER_WAY.isNot(0), Shared.FLAGS.has(FLAG_HOLDS_TRAPS)),
+              Emitter.either(
+                  Shared.UNDER_WAY.or(Shared.STANDING).isNot(0),
+                  Shared.FLAGS.has(FLAG_HOLDS_TRAPS)),
               () -> emitter.run(seizing.readMasks, Value.of(Threads.UNREAD)));
           emitter.when(
               Shared.UNDER_WAY.isNot(0),
@@ -270,6 +274,7 @@ final class PokerTask {
                 emitter.set(Shared.RESULT, RESULT_KILLED);
                 emitter.run(answer);
               });
+          emitter.run(events.breakpoints.standing.wake);
           emitter.note("another poker has done it, and was killed before it could say so");
           emitter.when(
               Emitter.both(Shared.REQUEST.isNot(Shared.ANSWERED), Shared.FINISHED.is(request)),
@@ -391,7 +396,9 @@ final class PokerTask {
                       emitter.set(request, Shared.REQUEST);
                       emitter.when(
                           Emitter.either(
-                              Shared.COMMAND.is(COMMAND_RELEASE), Shared.COMMAND.is(COMMAND_LEAVE)),
+                              Shared.COMMAND.is(COMMAND_RELEASE),
+                              Emitter.both(
+                                  Shared.COMMAND.is(COMMAND_LEAVE), Shared.STANDING.is(0))),
                           () -> {
                             emitter.note("the helper answers, when we have ended");
                             emitter.give(0);
@@ -401,7 +408,8 @@ final class PokerTask {
                       emitter.run(answer);
                       emitter.set(last, shared.now.of());
                     });
-                emitter.when(events.gone.or(events.execed).isNot(0), () -> emitter.give(0));
+                emitter.when(
+                    events.gone.or(events.execed).or(Shared.YIELD).isNot(0), () -> emitter.give(0));
                 emitter.note("nobody waits for us now");
                 emitter.run(seizing.readMasks, Value.of(Threads.UNREAD));
                 emitter.set(wait, Shared.LINGER);
@@ -410,6 +418,9 @@ final class PokerTask {
                     Emitter.both(Shared.COMMAND.isNot(COMMAND_APPLY), wait.isLess(HOLD_NANOS)),
                     () -> emitter.set(wait, HOLD_NANOS));
                 emitter.set(wait, last.plus(wait).minus(shared.now.of()));
+                emitter.note("breakpoints that stay need us");
+                emitter.when(
+                    Shared.STANDING.isNot(0), () -> emitter.set(wait, STANDING_LOOK_NANOS));
                 emitter.when(wait.isLess(1), () -> emitter.give(0));
                 emitter.when(
                     Shared.REQUEST.is(Shared.ANSWERED), () -> emitter.run(events.awaitEvent, wait));

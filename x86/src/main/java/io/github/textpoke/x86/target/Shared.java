@@ -50,6 +50,8 @@ final class Shared {
   static final Slot CONTEXT_BOUNDARY = new Slot(SessionLayout.CONTEXT_BOUNDARY, 8);
   static final Slot STACKS_COUNT = new Slot(SessionLayout.STACKS_COUNT, 8);
   static final Slot LENT_CALL = new Slot(SessionLayout.LENT_CALL, 8);
+  static final Slot STANDING = new Slot(SessionLayout.STANDING, 8);
+  static final Slot YIELD = new Slot(SessionLayout.YIELD, 4);
   static final Slot SIZE = new Slot(SessionLayout.SIZE, 8);
 
   private final Emitter emitter;
