@@ -2,17 +2,35 @@ package io.github.textpoke.x86.probe;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.github.textpoke.apply.Patch;
+import io.github.textpoke.apply.PatchStatus;
 import io.github.textpoke.apply.TargetProcess;
 import io.github.textpoke.fixtures.Fixture;
 import io.github.textpoke.fixtures.RequiresPtrace;
+import io.github.textpoke.linux.Kernel;
+import io.github.textpoke.process.ProcStatus;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Objects;
+import java.util.concurrent.locks.LockSupport;
+import java.util.function.BooleanSupplier;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
-/** Probes that stay breakpoints, where no jump can stand. */
+/** Probes that stay breakpoints, where no jump can stand, and probes inside of functions. */
 @RequiresPtrace
 final class BreakpointProbesTest {
   private static final Duration TIMEOUT = Duration.ofSeconds(60);
   private static final int THREADS = 8;
+  private static final long CALLS = 1000;
+  private static final int LOOPS = 9;
+  private static final int CHILD_CALLS = 1000;
+  private static final int SIGKILL = 9;
+  private static final long LOOK_NANOS = 100_000;
 
   private static Fixture stays(String... arguments) {
     return Fixture.start("stays", arguments);
@@ -23,21 +41,300 @@ final class BreakpointProbesTest {
     program.assertHealthy();
   }
 
+  private static void awaitCalls(Fixture program, String counter) {
+    program.awaitCounter(counter, program.counter(counter) + 100, TIMEOUT);
+  }
+
+  private static Probe probe(TargetProcess process, String pattern) {
+    return Probes.in(process).at(pattern, ProbeAction.count(), ProbeStands.BREAKPOINTS_TOO);
+  }
+
+  private static String at(Fixture program, String name) {
+    return "0x" + Long.toHexString(program.address(name));
+  }
+
+  private static void assertIsBreakpoint(Probe probe, String reason) {
+    assertThat(probe.functions())
+        .singleElement()
+        .satisfies(
+            function ->
+                assertThat(function.stand())
+                    .isInstanceOfSatisfying(
+                        ProbeStand.Breakpoint.class,
+                        stand -> assertThat(stand.reason()).contains(reason)));
+  }
+
+  private static int tracer(Fixture program) {
+    return Objects.requireNonNull(ProcStatus.read(program.pid())).tracer();
+  }
+
+  private static void await(BooleanSupplier condition, String what) {
+    long deadline = System.nanoTime() + TIMEOUT.toNanos();
+    while (!condition.getAsBoolean()) {
+      assertThat(System.nanoTime() - deadline).as(what).isNegative();
+      LockSupport.parkNanos(LOOK_NANOS);
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"", "--blocked", "--handled"})
+  void countsEveryCallOfAllThreads(String how) {
+    String calls = Long.toString(CALLS);
+    try (Fixture program = how.isEmpty() ? stays("--calls", calls) : stays("--calls", calls, how);
+        TargetProcess process = TargetProcess.attach(program.pid());
+        Probe tiny = probe(process, "stays:tiny");
+        Probe entered = probe(process, "stays:entered")) {
+      assertIsBreakpoint(tiny, "rule 9");
+      assertIsBreakpoint(entered, "rule 7");
+      tiny.arm();
+      entered.arm();
+      program.command("go");
+      awaitStopped(program);
+      assertThat(program.counter("through")).isEqualTo(THREADS * CALLS);
+      assertThat(program.counter("entered")).isEqualTo(THREADS * CALLS);
+      assertThat(tiny.snapshot().total()).isEqualTo(THREADS * CALLS + program.counter("handled"));
+      assertThat(program.counter("handled") > 0).isEqualTo(how.equals("--handled"));
+      assertThat(entered.snapshot().total()).isEqualTo(THREADS * CALLS);
+    }
+  }
+
   @Test
-  void countsEveryCallOfAllThreads() {
-    try (Fixture program = stays("--calls", "2000");
+  void aCallIsCountedOnceOrNotWhileTheProbeComesAndGoes() {
+    try (Fixture program = stays();
         TargetProcess process = TargetProcess.attach(program.pid())) {
-      Probe probe =
-          Probes.in(process).at("stays:tiny", ProbeAction.count(), ProbeStands.BREAKPOINTS_TOO);
+      Probe probe = probe(process, "stays:tiny");
+      program.command("go");
+      for (int i = 0; i < 30; i++) {
+        probe.arm();
+        awaitCalls(program, "through");
+        probe.disarm();
+        awaitCalls(program, "calls");
+      }
+      program.command("stop");
+      awaitStopped(program);
+      long through = program.counter("through");
+      assertThat(through).isBetween(30L * 100, program.counter("calls") - 100);
+      assertThat(probe.snapshot().total()).isEqualTo(through);
+      await(() -> tracer(program) == 0, "nobody traces it any more");
+    }
+  }
+
+  /** With flags, registers and the red zone in use: a jump, and a breakpoint. */
+  @ParameterizedTest
+  @ValueSource(strings = {"at_jump", "at_int3"})
+  void countsEachPassOfAnInstructionOfALoop(String site) {
+    try (Fixture program = stays("--calls", Long.toString(CALLS / 4));
+        TargetProcess process = TargetProcess.attach(program.pid());
+        Probe probe = probe(process, at(program, site))) {
+      assertThat(probe.functions().get(0).stand() instanceof ProbeStand.Jump)
+          .isEqualTo(site.equals("at_jump"));
       probe.arm();
       program.command("go");
       awaitStopped(program);
-      assertThat(program.counter("calls")).isEqualTo(16000);
-      assertThat(program.counter("through")).isEqualTo(16000);
-      assertThat(probe.snapshot().total()).isEqualTo(16000);
-      probe.disarm();
-      assertThat(probe.snapshot().count("tiny")).isEqualTo(16000);
+      assertThat(probe.snapshot().total()).isEqualTo(THREADS * (CALLS / 4) * (LOOPS - 1));
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"at_jump", "at_int3"})
+  void aLoopIsRightWhileAProbeInsideOfItComesAndGoes(String site) {
+    try (Fixture program = stays();
+        TargetProcess process = TargetProcess.attach(program.pid())) {
+      Probe probe = probe(process, at(program, site));
+      program.command("go");
+      for (int i = 0; i < 30; i++) {
+        probe.arm();
+        awaitCalls(program, "calls");
+        probe.disarm();
+      }
+      program.command("stop");
+      awaitStopped(program);
+      assertThat(probe.snapshot().total())
+          .isBetween(30L * 100, program.counter("calls") * (LOOPS - 1));
+    }
+  }
+
+  @Test
+  void childrenLiveWithoutTheBreakpointsAndThreadsWithThem() {
+    try (Fixture program = stays();
+        TargetProcess process = TargetProcess.attach(program.pid());
+        Probe probe = probe(process, "stays:tiny")) {
+      probe.arm();
+      program.command("fork");
+      program.awaitCounter("born", 1, TIMEOUT);
+      assertThat(probe.snapshot().total()).isZero();
+      program.command("vfork");
+      program.awaitCounter("born", 2, TIMEOUT);
+      assertThat(probe.snapshot().total()).isEqualTo(1);
+      program.command("thread");
+      program.awaitCounter("born", 3, TIMEOUT);
+      assertThat(probe.snapshot().total()).isEqualTo(1 + CHILD_CALLS);
+      assertThat(program.counter("born_wrong")).isZero();
       program.assertHealthy();
+    }
+  }
+
+  @Test
+  void aProgramThatExecutesAnotherOneGoesOnAsThat() {
+    try (Fixture program = stays();
+        TargetProcess process = TargetProcess.attach(program.pid())) {
+      probe(process, "stays:tiny").arm();
+      program.command("go");
+      awaitCalls(program, "through");
+      program.command("exec");
+      program.awaitReady(2, TIMEOUT);
+      program.command("go");
+      awaitCalls(program, "calls");
+      program.assertHealthy();
+      await(() -> tracer(program) == 0, "nobody traces it any more");
+    }
+  }
+
+  @Test
+  void aThreadThatBlocksTheSignalBlocksItAfterwards() {
+    try (Fixture program = stays()) {
+      program.command("block");
+      program.awaitCounter("born", 1, TIMEOUT);
+      try (TargetProcess process = TargetProcess.attach(program.pid());
+          Probe probe = probe(process, "stays:tiny")) {
+        probe.arm();
+        program.command("mask");
+        program.awaitCounter("born", 2, TIMEOUT);
+        assertThat(probe.snapshot().total()).isEqualTo(1);
+        assertThat(program.counter("born_wrong")).isZero();
+      }
+    }
+  }
+
+  @Test
+  void aPokerThatIsKilledIsFollowedByOneThatGoesOnWithTheBreakpoints() {
+    try (Fixture program = stays("--calls", Long.toString(CALLS));
+        TargetProcess process = TargetProcess.attach(program.pid());
+        Probe probe = probe(process, "stays:tiny")) {
+      probe.arm();
+      for (int i = 0; i < 3; i++) {
+        int poker = tracer(program);
+        assertThat(poker).isNotZero();
+        assertThat(Kernel.sendSignal(poker, poker, SIGKILL)).isZero();
+        await(() -> tracer(program) != poker && tracer(program) != 0, "another one traces it");
+      }
+      program.command("go");
+      awaitStopped(program);
+      assertThat(probe.snapshot().total()).isEqualTo(THREADS * CALLS);
+      probe.disarm();
+      assertThat(program.counter("through")).isEqualTo(THREADS * CALLS);
+    }
+  }
+
+  @Test
+  void breakpointsOutliveAJvmThatIsKilledAndAnotherOneTakesThemBack() throws Exception {
+    try (Fixture program = stays()) {
+      program.command("go");
+      Process other =
+          new ProcessBuilder(
+                  Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                  "-XX:TieredStopAtLevel=1",
+                  "--enable-native-access=ALL-UNNAMED",
+                  "-cp",
+                  System.getProperty("java.class.path"),
+                  ProbesFromAnotherJvm.class.getName(),
+                  Integer.toString(program.pid()),
+                  "stays:tiny")
+              .redirectError(ProcessBuilder.Redirect.INHERIT)
+              .start();
+      try (BufferedReader output = other.inputReader(StandardCharsets.UTF_8)) {
+        assertThat(output.readLine()).isEqualTo("armed");
+      } finally {
+        other.destroyForcibly().waitFor();
+      }
+      awaitCalls(program, "through");
+      assertThat(TargetProcess.status(program.pid()).patches())
+          .extracting(PatchStatus::state)
+          .containsExactly(PatchStatus.State.APPLIED);
+      try (TargetProcess process = TargetProcess.attach(program.pid())) {
+        awaitCalls(program, "through");
+        assertThat(process.recover()).isEmpty();
+        process.patches().forEach(Patch::revert);
+        long through = program.counter("through");
+        awaitCalls(program, "calls");
+        assertThat(program.counter("through")).isBetween(through, through + THREADS);
+      }
+      program.command("stop");
+      awaitStopped(program);
+      await(() -> tracer(program) == 0, "nobody traces it any more");
+    }
+  }
+
+  @Test
+  void otherHandlesPatchMeanwhileAndEachRevertsWhatAnotherOneHasPut() throws IOException {
+    try (Fixture program = stays()) {
+      program.command("go");
+      try (TargetProcess first = TargetProcess.attach(program.pid())) {
+        Probe tiny = probe(first, "stays:tiny");
+        tiny.arm();
+        try (TargetProcess second = TargetProcess.attach(program.pid())) {
+          Probe entered = probe(second, "stays:entered");
+          entered.arm();
+          awaitCalls(program, "through");
+          awaitCalls(program, "entered");
+          tiny.disarm();
+          awaitCalls(program, "entered");
+          second.patches().forEach(Patch::revert);
+          tiny.arm();
+        }
+        awaitCalls(program, "through");
+      }
+      // The handles are closed, and the breakpoint stands on.
+      awaitCalls(program, "through");
+      try (TargetProcess third = TargetProcess.attach(program.pid())) {
+        third.patches().forEach(Patch::revert);
+        assertThat(third.patches()).isEmpty();
+      }
+      program.command("stop");
+      awaitStopped(program);
+    }
+  }
+
+  @Test
+  void aBreakpointStandsAgainAfterWhatNeedsTheThreadsForItself() {
+    try (Fixture program = stays();
+        TargetProcess process = TargetProcess.attach(program.pid());
+        Probe probe = probe(process, "stays:tiny")) {
+      program.command("go");
+      probe.arm();
+      for (int i = 0; i < 5; i++) {
+        // What the stepwise engine does.
+        assertThat(process.unused(com.google.common.collect.ImmutableList.of())).isEmpty();
+        awaitCalls(program, "through");
+      }
+      program.command("stop");
+      awaitStopped(program);
+      assertThat(probe.snapshot().total()).isEqualTo(program.counter("through"));
+    }
+  }
+
+  /** A function whose second instruction has a probe can't be displaced. */
+  @Test
+  void aBreakpointBecomesAJumpWhenItIsArmedAgainAndItsObstacleIsGone() {
+    try (Fixture program = stays();
+        TargetProcess process = TargetProcess.attach(program.pid())) {
+      Probe inside = probe(process, "stays:looped+3");
+      Probe probe = probe(process, "stays:looped");
+      assertThat(probe.functions().get(0).stand()).isInstanceOf(ProbeStand.Jump.class);
+      inside.arm();
+      program.command("go");
+      probe.arm();
+      assertIsBreakpoint(probe, "rule 7");
+      awaitCalls(program, "calls");
+      probe.disarm();
+      inside.disarm();
+      probe.arm();
+      assertThat(probe.functions().get(0).stand()).isInstanceOf(ProbeStand.Jump.class);
+      awaitCalls(program, "calls");
+      probe.disarm();
+      program.command("stop");
+      awaitStopped(program);
+      assertThat(probe.snapshot().total()).isBetween(200L, program.counter("calls"));
     }
   }
 }
