@@ -441,6 +441,9 @@ final class PokerEngine implements Engine {
         if (now.result() != SessionLayout.RESULT_CANCELLED && !again) {
           check(now, null);
           seizeSharers(now);
+          if (now.hasStanding() && !request(SessionLayout.COMMAND_WAKE)) {
+            continue;
+          }
           held = now.memory.getLong(SessionLayout.HOLD);
           hold = new Object();
           threads = (int) now.memory.getLong(SessionLayout.THREADS);

@@ -278,6 +278,9 @@ public final class SessionLayout {
   /** Write the first bytes of {@link #IMAGE} to memory of ours. */
   public static final int COMMAND_FILL = 7;
 
+  /** Have breakpoints that sleep stand: all processes that share the memory are seized. */
+  public static final int COMMAND_WAKE = 8;
+
   /** The program has a handler for SIGTRAP. */
   public static final int FLAG_HANDLER = 1;
 

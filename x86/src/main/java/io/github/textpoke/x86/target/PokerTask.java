@@ -6,6 +6,7 @@ import static io.github.textpoke.apply.internal.SessionLayout.COMMAND_LEAVE;
 import static io.github.textpoke.apply.internal.SessionLayout.COMMAND_MAP;
 import static io.github.textpoke.apply.internal.SessionLayout.COMMAND_RELEASE;
 import static io.github.textpoke.apply.internal.SessionLayout.COMMAND_SEIZE;
+import static io.github.textpoke.apply.internal.SessionLayout.COMMAND_WAKE;
 import static io.github.textpoke.apply.internal.SessionLayout.FLAG_HANDLER;
 import static io.github.textpoke.apply.internal.SessionLayout.FLAG_HOLDS_TRAPS;
 import static io.github.textpoke.apply.internal.SessionLayout.FLAG_IGNORED;
@@ -274,7 +275,10 @@ final class PokerTask {
                 emitter.set(Shared.RESULT, RESULT_KILLED);
                 emitter.run(answer);
               });
-          emitter.run(events.breakpoints.standing.wake);
+          emitter.note("nobody has asked for us; else processes that share the memory come first");
+          emitter.when(
+              Shared.REQUEST.is(Shared.ANSWERED),
+              () -> emitter.run(events.breakpoints.standing.wake));
           emitter.note("another poker has done it, and was killed before it could say so");
           emitter.when(
               Emitter.both(Shared.REQUEST.isNot(Shared.ANSWERED), Shared.FINISHED.is(request)),
@@ -418,9 +422,15 @@ final class PokerTask {
                     Emitter.both(Shared.COMMAND.isNot(COMMAND_APPLY), wait.isLess(HOLD_NANOS)),
                     () -> emitter.set(wait, HOLD_NANOS));
                 emitter.set(wait, last.plus(wait).minus(shared.now.of()));
-                emitter.note("breakpoints that stay need us");
+                emitter.note("breakpoints that stay need us; who was to wake them may have died");
                 emitter.when(
-                    Shared.STANDING.isNot(0), () -> emitter.set(wait, STANDING_LOOK_NANOS));
+                    Emitter.both(wait.isLess(1), Shared.STANDING.isNot(0)),
+                    () -> {
+                      emitter.when(
+                          events.breakpoints.standing.anySleeps.of().isNot(0),
+                          () -> emitter.run(events.breakpoints.standing.wake));
+                      emitter.set(wait, STANDING_LOOK_NANOS);
+                    });
                 emitter.when(wait.isLess(1), () -> emitter.give(0));
                 emitter.when(
                     Shared.REQUEST.is(Shared.ANSWERED), () -> emitter.run(events.awaitEvent, wait));
@@ -456,6 +466,9 @@ final class PokerTask {
                     emitter.when(
                         Emitter.both(Shared.RESULT.is(0), Shared.COMMAND.is(COMMAND_FILL)),
                         () -> emitter.run(fill))));
+    emitter.when(
+        Emitter.both(Shared.RESULT.is(0), Shared.COMMAND.is(COMMAND_WAKE)),
+        () -> emitter.run(events.breakpoints.standing.wake));
     emitter.when(
         Emitter.both(Shared.RESULT.is(0), Shared.COMMAND.is(COMMAND_SEIZE)),
         () -> {

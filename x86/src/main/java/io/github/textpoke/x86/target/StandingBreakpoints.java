@@ -49,6 +49,9 @@ final class StandingBreakpoints {
   /** {@code wake()}: has all breakpoints stand. */
   final Routine wake;
 
+  /** {@code anySleeps()}: whether some sleep. */
+  final Routine anySleeps;
+
   /** {@code sleep()}: has all old bytes stand. */
   final Routine sleep;
 
@@ -89,6 +92,14 @@ final class StandingBreakpoints {
     put = put(emitter.variable(), emitter.variable(), emitter.variable(), emitter.variable());
     wake = wake(emitter.variable());
     sleep = sleep();
+    anySleeps =
+        emitter.routine(
+            "anySleeps",
+            "whether breakpoints sleep that are to stand",
+            ImmutableList.of(),
+            () ->
+                forEach(
+                    () -> emitter.when(plan.at(PLAN_STANDS).is(SLEEPS), () -> emitter.give(1))));
     takeFrom = takeFrom(emitter.variable());
   }
 
