@@ -6,6 +6,7 @@ import io.github.textpoke.x86.probe.Probe;
 import io.github.textpoke.x86.probe.ProbeAction;
 import io.github.textpoke.x86.probe.ProbePool;
 import io.github.textpoke.x86.probe.ProbeSnapshot;
+import io.github.textpoke.x86.probe.ProbeStands;
 import io.github.textpoke.x86.probe.Probes;
 import java.io.PrintWriter;
 import java.time.Duration;
@@ -22,6 +23,7 @@ final class Capturing {
   private final int pid;
   private final String pattern;
   private final ProbeAction.Capture action;
+  private final ProbeStands stands;
   private final ProbePool pool;
   private final @Nullable Duration duration;
   private final CountDownLatch over = new CountDownLatch(1);
@@ -33,11 +35,13 @@ final class Capturing {
       int pid,
       String pattern,
       ProbeAction.Capture action,
+      ProbeStands stands,
       ProbePool pool,
       @Nullable Duration duration) {
     this.pid = pid;
     this.pattern = pattern;
     this.action = action;
+    this.stands = stands;
     this.pool = pool;
     this.duration = duration;
   }
@@ -48,7 +52,7 @@ final class Capturing {
     try (Interruption interruption = Interruption.watch(over::countDown);
         Keys keys = Keys.watch(!json && Progress.stderrIsTerminal(), QUIT, over::countDown);
         TargetProcess process = TargetProcess.attach(pid)) {
-      Probe probe = Probes.in(process, pool).at(pattern, action);
+      Probe probe = Probes.in(process, pool).at(pattern, action, stands);
       if (keys.isWatching()) {
         System.err.printf("%s or Ctrl-C ends it and takes all probes back%n", QUIT);
       }

@@ -3,6 +3,7 @@ package io.github.textpoke.cli;
 import io.github.textpoke.x86.probe.CallCondition;
 import io.github.textpoke.x86.probe.ProbeAction;
 import io.github.textpoke.x86.probe.ProbePool;
+import io.github.textpoke.x86.probe.ProbeStands;
 import java.io.PrintWriter;
 import java.time.Duration;
 import org.jspecify.annotations.Nullable;
@@ -36,7 +37,9 @@ final class ProbeCommand implements Runnable {
   @Parameters(
       index = "1",
       paramLabel = "PATTERN",
-      description = "[object:]glob, as 'libc:str*': * is any text, ? any character.")
+      description =
+          "[object:]glob, as 'libc:str*': * is any text, ? any character; or one instruction,"
+              + " [object:]function+offset or 0xADDR.")
   @SuppressWarnings("NullAway.Init") // picocli sets it
   private String pattern;
 
@@ -81,6 +84,13 @@ final class ProbeCommand implements Runnable {
   private int records = 1 << 14;
 
   @Option(
+      names = "--breakpoints",
+      description =
+          "Where no jump can stand, a breakpoint that stays: each pass traps, some microseconds, and"
+              + " the process is traced meanwhile.")
+  private boolean breakpoints;
+
+  @Option(
       names = "--slots",
       paramLabel = "N",
       description = "How many functions of one object there is room for (default: 4096).")
@@ -112,11 +122,13 @@ final class ProbeCommand implements Runnable {
       throw new ParameterException(spec.commandLine(), String.valueOf(bad.getMessage()));
     }
     PrintWriter out = spec.commandLine().getOut();
+    ProbeStands stands = breakpoints ? ProbeStands.BREAKPOINTS_TOO : ProbeStands.JUMPS;
     if (kept != null) {
-      new Capturing(pid, pattern, kept, pool, duration).run(format.json, out);
+      new Capturing(pid, pattern, kept, stands, pool, duration).run(format.json, out);
       return;
     }
     ProbeAction action = latency ? ProbeAction.latency() : ProbeAction.count();
-    new Probing(pid, pattern, action.when(condition), pool, duration).run(format.json, out);
+    new Probing(pid, pattern, action.when(condition), stands, pool, duration)
+        .run(format.json, out);
   }
 }

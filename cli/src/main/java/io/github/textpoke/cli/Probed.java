@@ -6,6 +6,7 @@ import io.github.textpoke.x86.probe.Probe;
 import io.github.textpoke.x86.probe.ProbeAction;
 import io.github.textpoke.x86.probe.ProbeSnapshot;
 import io.github.textpoke.x86.probe.ProbeSnapshot.Counted;
+import io.github.textpoke.x86.probe.ProbeStand;
 import io.github.textpoke.x86.probe.UnprobedFunction;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -57,6 +58,9 @@ record Probed(int pid, String pattern, Probe probe, ProbeSnapshot first, ProbeSn
         called.size(),
         Output.count(probe.functions().size(), "function was", "functions were"),
         seconds());
+    probe.functions().stream()
+        .filter(each -> each.stand() instanceof ProbeStand.Breakpoint)
+        .forEach(each -> out.printf("%s: %s%n", each.name(), each.stand()));
     probe
         .unprobed()
         .forEach(each -> out.printf("not probed: %s: %s%n", each.name(), each.reason()));
@@ -72,6 +76,9 @@ record Probed(int pid, String pattern, Probe probe, ProbeSnapshot first, ProbeSn
       json.name(each.function().name()).beginObject();
       json.name("address").value(Output.hex(each.function().address()));
       json.name("count").value(each.count());
+      if (each.function().stand() instanceof ProbeStand.Breakpoint stand) {
+        json.name("int3").value(stand.reason());
+      }
       if (each.latencies().isPresent()) {
         Latencies times = each.latencies().get();
         json.name("timed").value(times.count());

@@ -5,6 +5,7 @@ import io.github.textpoke.x86.probe.Probe;
 import io.github.textpoke.x86.probe.ProbeAction;
 import io.github.textpoke.x86.probe.ProbePool;
 import io.github.textpoke.x86.probe.ProbeSnapshot;
+import io.github.textpoke.x86.probe.ProbeStands;
 import io.github.textpoke.x86.probe.Probes;
 import java.io.PrintWriter;
 import java.time.Duration;
@@ -20,6 +21,7 @@ final class Probing {
   private final int pid;
   private final String pattern;
   private final ProbeAction action;
+  private final ProbeStands stands;
   private final ProbePool pool;
   private final @Nullable Duration duration;
   private final CountDownLatch over = new CountDownLatch(1);
@@ -28,10 +30,16 @@ final class Probing {
    * @param duration null: until the JVM is told to end
    */
   Probing(
-      int pid, String pattern, ProbeAction action, ProbePool pool, @Nullable Duration duration) {
+      int pid,
+      String pattern,
+      ProbeAction action,
+      ProbeStands stands,
+      ProbePool pool,
+      @Nullable Duration duration) {
     this.pid = pid;
     this.pattern = pattern;
     this.action = action;
+    this.stands = stands;
     this.pool = pool;
     this.duration = duration;
   }
@@ -45,7 +53,7 @@ final class Probing {
       if (keys.isWatching()) {
         table.endsBy(QUIT);
       }
-      Probe probe = Probes.in(process, pool).at(pattern, action);
+      Probe probe = Probes.in(process, pool).at(pattern, action, stands);
       ProbeSnapshot first;
       try (Probe armed = probe) {
         armed.arm();

@@ -7,6 +7,9 @@ import io.github.textpoke.apply.PatchStatus;
 import io.github.textpoke.apply.TargetProcess;
 import io.github.textpoke.fixtures.Fixture;
 import io.github.textpoke.fixtures.RequiresPtrace;
+import io.github.textpoke.x86.probe.ProbeAction;
+import io.github.textpoke.x86.probe.ProbeStands;
+import io.github.textpoke.x86.probe.Probes;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -84,6 +87,29 @@ class ProbeTest {
 
     run.assertFailed(ExitCode.REFUSED);
     assertThat(run.err()).contains("the pool has 2 slots");
+  }
+
+  @Test
+  void whereNoJumpCanStandABreakpointIsShownWithTheReason() {
+    try (Fixture stays = Fixture.start("stays", "--threads", "1")) {
+      stays.command("go");
+      JsonObject none = Run.of("probe", stays.pid(), "stays:tiny", "--for", "1ms", "--json").json();
+      assertThat(none.getAsJsonArray("unprobed")).hasSize(1);
+
+      Run run =
+          Run.of("probe", stays.pid(), "stays:entered", "--breakpoints", "--for", "100ms")
+              .assertDone();
+      assertThat(run.out()).containsPattern("(?m)^stays:entered: int3: rule 7 at \\+8 \\[j");
+
+      try (TargetProcess process = TargetProcess.attach(stays.pid())) {
+        Probes.in(process).at("stays:tiny", ProbeAction.count(), ProbeStands.BREAKPOINTS_TOO).arm();
+        assertThat(Run.of("status", stays.pid()).assertDone().out())
+            .containsPattern(
+                "applied +probe of stays:tiny \\(count\\); int3: rule 9 at \\+0 \\[mov ");
+      }
+      Run.of("revert", stays.pid(), "--all").assertDone();
+      stays.assertHealthy();
+    }
   }
 
   @Test

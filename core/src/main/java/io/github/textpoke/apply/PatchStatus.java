@@ -13,7 +13,10 @@ import io.github.textpoke.plan.FoundSite;
 public record PatchStatus(LedgerEntry entry, ImmutableList<FoundSite> sites) {
   /** What a patch is. */
   public enum State {
-    /** Its new bytes stand at every site. */
+    /**
+     * Its new bytes stand at every site; where a breakpoint stays, it may sleep: the old ones stand
+     * there while nobody takes its traps, as in a forked child.
+     */
     APPLIED,
     /** Applying or reverting it is under way, or was cut off. */
     IN_PROGRESS,
@@ -28,16 +31,18 @@ public record PatchStatus(LedgerEntry entry, ImmutableList<FoundSite> sites) {
     CHANGED
   }
 
+  private boolean stands(FoundSite site) {
+    return site.state() == FoundSite.State.NEW
+        || (site.state() == FoundSite.State.OLD && site.poke().stays(entry.plan().trapByte()));
+  }
+
   /** What it is. A plan that is under way looks like one that was cut off. */
   public State state() {
     return switch (entry.progress().state()) {
       case APPLYING, REVERTING, BYPASSING -> State.IN_PROGRESS;
       case BYPASSED -> State.BYPASSED;
       case RETIRED -> State.RETIRED;
-      default ->
-          sites.stream().allMatch(site -> site.state() == FoundSite.State.NEW)
-              ? State.APPLIED
-              : State.CHANGED;
+      default -> sites.stream().allMatch(this::stands) ? State.APPLIED : State.CHANGED;
     };
   }
 }

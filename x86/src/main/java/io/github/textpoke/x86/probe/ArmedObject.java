@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.function.Consumer;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -187,11 +188,27 @@ final class ArmedObject {
   }
 
   ApplyReport arm(String label) {
-    Patch applied = process.apply(patch, label);
+    Patch applied = process.apply(patch, label + breakpoints());
     last = applied;
     isArmed = true;
     patch.slots().begin(process, data);
     return applied.report().orElseThrow();
+  }
+
+  /** Where it is a breakpoint, and why: for who finds the patch. */
+  private String breakpoints() {
+    List<ProbedFunction> stopped =
+        targets.stream().filter(Target::isBreakpoint).map(Target::function).toList();
+    if (stopped.isEmpty()) {
+      return "";
+    }
+    return targets.size() == 1
+        ? "; " + stopped.get(0).stand()
+        : "; int3 at %d of %d: %s"
+            .formatted(
+                stopped.size(),
+                targets.size(),
+                stopped.stream().map(ProbedFunction::name).collect(Collectors.joining(", ")));
   }
 
   private void placed(long where, boolean isGoneOnWith) {

@@ -8,6 +8,7 @@ import com.google.common.collect.RangeSet;
 import com.google.common.collect.TreeRangeSet;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException;
+import io.github.textpoke.PatchException.PlanRefusedException;
 import io.github.textpoke.PatchException.UnsupportedPlanException;
 import io.github.textpoke.apply.TargetProcess;
 import io.github.textpoke.decode.CodeRegion;
@@ -251,9 +252,7 @@ final class FunctionFinder {
         throw noJump;
       }
       length = stopped(knowing, code, site, isInside, object);
-      stand =
-          new ProbeStand.Breakpoint(
-              noJump instanceof PatchException refused ? refused.what() : noJump.getMessage());
+      stand = new ProbeStand.Breakpoint(words(code, noJump));
     }
     return new Target(
         new ProbedFunction(named.name(), named.address(), named.otherNames(), stand),
@@ -267,6 +266,18 @@ final class FunctionFinder {
         wanted.isAtExits()
             ? Optional.of(ends(knowing, code, site, length, ways, jump))
             : Optional.empty());
+  }
+
+  private static String words(CodeRegion code, Exception noJump) {
+    if (noJump instanceof PlanRefusedException refused) {
+      long at = refused.address();
+      String where = code.contains(at) ? "+" + (at - code.address()) : "0x" + Long.toHexString(at);
+      return "rule %d at %s [%s]: %s"
+          .formatted(refused.rule(), where, refused.disassembly(), refused.reason());
+    }
+    return noJump instanceof PatchException failure
+        ? failure.what()
+        : String.valueOf(noJump.getMessage());
   }
 
   private FunctionEnds ends(

@@ -97,6 +97,15 @@ public final class Probes {
     if (found.isEmpty()) {
       throw noSuchSymbol(pattern);
     }
+    boolean isInside =
+        found.objects().stream()
+            .flatMap(object -> object.targets().stream())
+            .anyMatch(Target::isInside);
+    if (isInside && !(action instanceof ProbeAction.Count)) {
+      throw new UnsupportedPlanException(
+          "at an instruction inside of a function a probe counts, and does nothing else",
+          "count there, or probe the function");
+    }
     return probe(pattern, action, wanted, found, object -> Optional.empty());
   }
 
