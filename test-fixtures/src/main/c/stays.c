@@ -7,6 +7,7 @@
  *   --calls N        how often each worker calls each function; 0: until the command "stop" (default)
  *   --blocked        workers block all signals
  *   --handled        workers call "tiny" from a signal handler too, in which all signals are blocked
+ *   --trapping       workers run breakpoints of their own, and take them
  *
  *   tiny             x; four bytes, and behind them another function
  *   entered          1 + 2 + ... + x; a loop of it begins two bytes behind its first
@@ -16,7 +17,8 @@
  *
  * Workers begin at the command "go". Counters of worker I: calls_I, of each function; through_I,
  * entered_I: how many of those of tiny, and of entered, came by way of such a body; handled_I: calls
- * of tiny from the handler; wrong_I. The counter "stopped" says how many workers have ended.
+ * of tiny from the handler; trapped_I: breakpoints of the program's own; wrong_I. The counter
+ * "stopped" says how many workers have ended.
  *
  * Commands: "fork": a child calls all of them and ends; "vfork": one that shares the memory calls
  * tiny; "thread": a new thread calls tiny; each then counts as "born", what went wrong as
@@ -37,7 +39,7 @@
 enum { LOOPS = 9, INPUTS = 64, CHILD_CALLS = 1000 };
 
 struct worker {
-  counter *calls, *through, *entered, *handled, *wrong;
+  counter *calls, *through, *entered, *handled, *trapped, *wrong;
 };
 
 typedef long function(long);
@@ -121,7 +123,7 @@ __asm__(
     ".popsection");
 
 static long limit;
-static bool blocked, handled;
+static bool blocked, handled, trapping;
 static volatile bool go, stop;
 static counter *stopped, *born, *born_wrong;
 static long expected[INPUTS];
@@ -159,6 +161,11 @@ static void on_signal(int number) {
   if (tiny(5) != 5) (*own->wrong)++;
 }
 
+static void on_trap(int number) {
+  (void)number;
+  (*own->trapped)++;
+}
+
 static void *work(void *argument) {
   struct worker *self = argument;
   own = self;
@@ -176,6 +183,7 @@ static void *work(void *argument) {
     if (call(entered, 3, 6, self->wrong)) (*self->entered)++;
     pass(i, self->wrong);
     if (handled && i % 16 == 0) pthread_kill(pthread_self(), SIGUSR1);
+    if (trapping && i % 16 == 0) __asm__ volatile("int3" ::: "memory");
     (*self->calls)++;
   }
   add(stopped, 1);
@@ -250,6 +258,7 @@ int main(int argc, char **argv) {
   limit = option_number("--calls", 0);
   blocked = option_flag("--blocked");
   handled = option_flag("--handled");
+  trapping = option_flag("--trapping");
   options_done();
   for (unsigned long i = 0; i < INPUTS; i++) {
     expected[i] = looped(LOOPS, (long)(i * 0x9e3779b97f4a7c15UL));
@@ -257,6 +266,8 @@ int main(int argc, char **argv) {
   struct sigaction action = {.sa_handler = on_signal};
   sigfillset(&action.sa_mask);
   if (sigaction(SIGUSR1, &action, NULL) != 0) fail("sigaction");
+  struct sigaction trap = {.sa_handler = on_trap};
+  if (trapping && sigaction(SIGTRAP, &trap, NULL) != 0) fail("sigaction");
   stopped = new_counter("stopped", 0);
   born = new_counter("born", 0);
   born_wrong = new_counter("born_wrong", 0);
@@ -267,6 +278,7 @@ int main(int argc, char **argv) {
     workers[i].through = new_counter("through_%d", i);
     workers[i].entered = new_counter("entered_%d", i);
     workers[i].handled = new_counter("handled_%d", i);
+    workers[i].trapped = new_counter("trapped_%d", i);
     workers[i].wrong = new_counter("wrong_%d", i);
     start_thread(work, &workers[i]);
   }

@@ -2,19 +2,25 @@ package io.github.textpoke.x86.probe;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import com.google.common.collect.ImmutableList;
+import io.github.textpoke.apply.AttachOptions;
 import io.github.textpoke.apply.Patch;
 import io.github.textpoke.apply.PatchStatus;
 import io.github.textpoke.apply.TargetProcess;
+import io.github.textpoke.decode.CodeRegion;
 import io.github.textpoke.fixtures.Fixture;
 import io.github.textpoke.fixtures.RequiresPtrace;
 import io.github.textpoke.linux.Kernel;
 import io.github.textpoke.process.ProcStatus;
+import io.github.textpoke.x86.plan.CodeLine;
+import io.github.textpoke.x86.plan.X86Planner;
 import java.io.BufferedReader;
-import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import java.util.Objects;
+import java.util.Random;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
 import org.junit.jupiter.api.Test;
@@ -30,6 +36,17 @@ final class BreakpointProbesTest {
   private static final int LOOPS = 9;
   private static final int CHILD_CALLS = 1000;
   private static final int SIGKILL = 9;
+  private static final int BIRTHS = 30;
+  private static final List<String> BIRTH = List.of("fork", "vfork", "thread");
+  private static final long SEED = 6;
+  private static final int INSTRUCTIONS = Boolean.getBoolean("soak") ? 40 : 4;
+  private static final List<String> BUSY =
+      List.of(
+          "libc:qsort_r",
+          "libc:strtok_r",
+          "libc:malloc",
+          "libc:__vsnprintf_internal",
+          "libc:rand_r");
   private static final long LOOK_NANOS = 100_000;
 
   private static Fixture stays(String... arguments) {
@@ -77,7 +94,7 @@ final class BreakpointProbesTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"", "--blocked", "--handled"})
+  @ValueSource(strings = {"", "--blocked", "--handled", "--trapping"})
   void countsEveryCallOfAllThreads(String how) {
     String calls = Long.toString(CALLS);
     try (Fixture program = how.isEmpty() ? stays("--calls", calls) : stays("--calls", calls, how);
@@ -94,6 +111,8 @@ final class BreakpointProbesTest {
       assertThat(program.counter("entered")).isEqualTo(THREADS * CALLS);
       assertThat(tiny.snapshot().total()).isEqualTo(THREADS * CALLS + program.counter("handled"));
       assertThat(program.counter("handled") > 0).isEqualTo(how.equals("--handled"));
+      assertThat(program.counter("trapped"))
+          .isEqualTo(how.equals("--trapping") ? THREADS * ((CALLS + 15) / 16) : 0);
       assertThat(entered.snapshot().total()).isEqualTo(THREADS * CALLS);
     }
   }
@@ -154,6 +173,71 @@ final class BreakpointProbesTest {
     }
   }
 
+  /** The program checks what these functions do. */
+  @Test
+  void anyInstructionOfFunctionsThatAreBusyCanBeProbed() {
+    X86Planner planner = X86Planner.create();
+    Random random = new Random(SEED);
+    int jumps = 0;
+    int breakpoints = 0;
+    try (Fixture program = Fixture.start("probed", "--busy");
+        TargetProcess process = TargetProcess.attach(program.pid())) {
+      program.command("go");
+      Probes probes = Probes.in(process);
+      for (String function : BUSY) {
+        CodeRegion code = process.code(function);
+        List<CodeLine> lines = planner.disassemble(code);
+        for (int i = 0; i < INSTRUCTIONS; i++) {
+          CodeLine line = lines.get(1 + random.nextInt(lines.size() - 1));
+          Probe probe =
+              probes.at(
+                  function + "+" + (line.address() - code.address()),
+                  ProbeAction.count(),
+                  ProbeStands.BREAKPOINTS_TOO);
+          if (probe.functions().isEmpty()) {
+            assertThat(probe.unprobed()).hasSize(1);
+            continue;
+          }
+          if (probe.functions().get(0).stand() instanceof ProbeStand.Jump) {
+            jumps++;
+          } else {
+            breakpoints++;
+          }
+          probe.arm();
+          awaitCalls(program, "calls");
+          probe.disarm();
+          program.assertHealthy();
+        }
+      }
+      program.command("stop");
+      awaitStopped(program);
+    }
+    assertThat(jumps).isPositive();
+    assertThat(breakpoints).isPositive();
+  }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void childrenAreBornWhileThreadsRunIntoTheBreakpoints(boolean comesAndGoes) {
+    try (Fixture program = stays();
+        TargetProcess process = TargetProcess.attach(program.pid());
+        Probe probe = probe(process, "stays:*")) {
+      program.command("go");
+      probe.arm();
+      for (int i = 1; i <= BIRTHS; i++) {
+        program.command(BIRTH.get(i % BIRTH.size()));
+        if (comesAndGoes) {
+          probe.disarm();
+          probe.arm();
+        }
+        program.awaitCounter("born", i, TIMEOUT);
+      }
+      assertThat(program.counter("born_wrong")).isZero();
+      program.command("stop");
+      awaitStopped(program);
+    }
+  }
+
   @Test
   void childrenLiveWithoutTheBreakpointsAndThreadsWithThem() {
     try (Fixture program = stays();
@@ -208,8 +292,10 @@ final class BreakpointProbesTest {
 
   @Test
   void aPokerThatIsKilledIsFollowedByOneThatGoesOnWithTheBreakpoints() {
+    // Else the helper would look after a second, even if it did not see that the poker is gone.
+    AttachOptions options = AttachOptions.DEFAULT.withLease(TIMEOUT.multipliedBy(2));
     try (Fixture program = stays("--calls", Long.toString(CALLS));
-        TargetProcess process = TargetProcess.attach(program.pid());
+        TargetProcess process = TargetProcess.attach(program.pid(), options);
         Probe probe = probe(process, "stays:tiny")) {
       probe.arm();
       for (int i = 0; i < 3; i++) {
@@ -229,7 +315,6 @@ final class BreakpointProbesTest {
   @Test
   void breakpointsOutliveAJvmThatIsKilledAndAnotherOneTakesThemBack() throws Exception {
     try (Fixture program = stays()) {
-      program.command("go");
       Process other =
           new ProcessBuilder(
                   Path.of(System.getProperty("java.home"), "bin", "java").toString(),
@@ -247,6 +332,7 @@ final class BreakpointProbesTest {
       } finally {
         other.destroyForcibly().waitFor();
       }
+      program.command("go");
       awaitCalls(program, "through");
       assertThat(TargetProcess.status(program.pid()).patches())
           .extracting(PatchStatus::state)
@@ -266,7 +352,7 @@ final class BreakpointProbesTest {
   }
 
   @Test
-  void otherHandlesPatchMeanwhileAndEachRevertsWhatAnotherOneHasPut() throws IOException {
+  void otherHandlesPatchMeanwhileAndEachRevertsWhatAnotherOneHasPut() {
     try (Fixture program = stays()) {
       program.command("go");
       try (TargetProcess first = TargetProcess.attach(program.pid())) {
@@ -304,7 +390,7 @@ final class BreakpointProbesTest {
       probe.arm();
       for (int i = 0; i < 5; i++) {
         // What the stepwise engine does.
-        assertThat(process.unused(com.google.common.collect.ImmutableList.of())).isEmpty();
+        assertThat(process.unused(ImmutableList.of())).isEmpty();
         awaitCalls(program, "through");
       }
       program.command("stop");
