@@ -128,7 +128,6 @@ final class ProbeCommand implements Runnable {
       return;
     }
     ProbeAction action = latency ? ProbeAction.latency() : ProbeAction.count();
-    new Probing(pid, pattern, action.when(condition), stands, pool, duration)
-        .run(format.json, out);
+    new Probing(pid, pattern, action.when(condition), stands, pool, duration).run(format.json, out);
   }
 }

@@ -99,15 +99,22 @@ final class ProbeListingTest {
   @Test
   void aSlotThatCountsIsThatOfTheListing() throws IOException {
     ProbeWriter writer = counting(CallCondition.ALWAYS, ThreadKey.POINTER, false);
-    writer.slot(FUNCTION, at -> RETURN);
+    writer.slot(FUNCTION, false, at -> RETURN);
     compare("count_slot.txt", from(writer.bytes(), ProbeWriter.HEAD));
   }
 
   @Test
   void aSlotThatCountsForForkedChildrenOnAConditionIsThatOfTheListing() throws IOException {
     ProbeWriter writer = counting(CONDITION, ThreadKey.BASE, true);
-    writer.slot(FUNCTION, at -> RETURN);
+    writer.slot(FUNCTION, false, at -> RETURN);
     compare("count_slot_shared_when.txt", from(writer.bytes(), ProbeWriter.HEAD));
+  }
+
+  @Test
+  void aSlotInsideOfAFunctionIsThatOfTheListing() throws IOException {
+    ProbeWriter writer = counting(CONDITION, ThreadKey.POINTER, false);
+    writer.slot(FUNCTION, true, at -> RETURN);
+    compare("count_slot_inside_when.txt", from(writer.bytes(), ProbeWriter.HEAD));
   }
 
   @Test

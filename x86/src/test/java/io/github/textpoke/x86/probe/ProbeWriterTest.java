@@ -17,7 +17,9 @@ final class ProbeWriterTest {
   @CsvSource({"true, true", "true, false", "false, true", "false, false"})
   void aSlotHasRoomForTheLongestCopy(boolean isInside, boolean isShared) {
     for (ThreadKey key : ThreadKey.values()) {
-      ProbeWriter writer = new ProbeWriter(BASE, DATA, new CounterTable(4096, 128), key, isShared);
+      ProbeWriter writer =
+          new ProbeWriter(
+              BASE, DATA, new CounterTable(4096, 128), CallCondition.ALWAYS, key, isShared);
       for (int i = 0; i < 4096; i++) {
         writer.slot(i, isInside, at -> CodeBytes.filled(OutOfLineCopy.maxSize(JUMP), 0x90));
       }
