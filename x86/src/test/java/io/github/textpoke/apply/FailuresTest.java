@@ -369,6 +369,18 @@ class FailuresTest {
                           List.of(
                               new Poke(
                                   new Site(site, NOP5), 5, armed, 1, new TrapAction.PassOn())))));
+      assertThat(bytesAt(fixture, site)).isEqualTo(NOP5);
+      fixture.assertHealthy();
+    }
+  }
+
+  @Test
+  void aBreakpointThatStaysIsRefusedWithoutAPoker() {
+    AttachOptions options = AttachOptions.DEFAULT.withEngine(EngineChoice.STEPWISE);
+    try (Fixture fixture = Fixture.start("workers", "--sites", "nop_0");
+        TargetProcess process = TargetProcess.attach(fixture.pid(), options)) {
+      long site = fixture.address("nop_0");
+      CodeBytes armed = NOP5.with(0, CodeBytes.of(INT3));
       assertThatExceptionOfType(UnsupportedPlanException.class)
           .isThrownBy(
               () ->
@@ -381,7 +393,8 @@ class FailuresTest {
                                   5,
                                   armed,
                                   1,
-                                  new TrapAction.Redirect(fixture.address("repl")))))));
+                                  new TrapAction.Redirect(fixture.address("repl")))))))
+          .withMessageContaining("needs the poker");
       assertThat(bytesAt(fixture, site)).isEqualTo(NOP5);
       fixture.assertHealthy();
     }
