@@ -15,20 +15,24 @@ import io.github.textpoke.process.ProcStatus;
 import io.github.textpoke.x86.plan.CodeLine;
 import io.github.textpoke.x86.plan.X86Planner;
 import java.io.BufferedReader;
+import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.Random;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Probes that stay breakpoints, where no jump can stand, and probes inside of functions. */
 @RequiresPtrace
+@Timeout(value = 300, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 final class BreakpointProbesTest {
   private static final Duration TIMEOUT = Duration.ofSeconds(60);
   private static final int THREADS = 8;
@@ -312,21 +316,56 @@ final class BreakpointProbesTest {
     }
   }
 
+  private static Process anotherJvm(Fixture program, String... arguments) throws IOException {
+    List<String> command =
+        new ArrayList<>(
+            List.of(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-XX:TieredStopAtLevel=1",
+                "--enable-native-access=ALL-UNNAMED",
+                "-cp",
+                System.getProperty("java.class.path"),
+                ProbesFromAnotherJvm.class.getName(),
+                Integer.toString(program.pid())));
+    command.addAll(List.of(arguments));
+    return new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();
+  }
+
+  @Test
+  void aJvmThatIsKilledWhileItArmsAndDisarmsLeavesAProgramThatIsRight() throws Exception {
+    Random random = new Random();
+    for (int i = 0; i < (Boolean.getBoolean("soak") ? 15 : 2); i++) {
+      try (Fixture program = stays("--threads", "3")) {
+        program.command("go");
+        Process other = anotherJvm(program, "stays:*", "comes and goes");
+        try (BufferedReader output = other.inputReader(StandardCharsets.UTF_8)) {
+          for (int rounds = random.nextInt(10); rounds >= 0; rounds--) {
+            assertThat(output.readLine()).isEqualTo("armed");
+          }
+          LockSupport.parkNanos(random.nextInt(10_000_000));
+        } finally {
+          other.destroyForcibly().waitFor();
+        }
+        awaitCalls(program, "calls");
+        program.assertHealthy();
+        try (TargetProcess process = TargetProcess.attach(program.pid())) {
+          process.recover();
+          process.patches().forEach(Patch::revert);
+          assertThat(process.status().patches())
+              .extracting(PatchStatus::state)
+              .allMatch(PatchStatus.State.RETIRED::equals);
+        }
+        await(() -> tracer(program) == 0, "nobody traces it any more");
+        awaitCalls(program, "calls");
+        program.assertHealthy();
+      }
+    }
+  }
+
   @Test
   void breakpointsOutliveAJvmThatIsKilledAndAnotherOneTakesThemBack() throws Exception {
     try (Fixture program = stays()) {
-      Process other =
-          new ProcessBuilder(
-                  Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                  "-XX:TieredStopAtLevel=1",
-                  "--enable-native-access=ALL-UNNAMED",
-                  "-cp",
-                  System.getProperty("java.class.path"),
-                  ProbesFromAnotherJvm.class.getName(),
-                  Integer.toString(program.pid()),
-                  "stays:tiny")
-              .redirectError(ProcessBuilder.Redirect.INHERIT)
-              .start();
+      Process other = anotherJvm(program, "stays:tiny", "stays");
       try (BufferedReader output = other.inputReader(StandardCharsets.UTF_8)) {
         assertThat(output.readLine()).isEqualTo("armed");
       } finally {
