@@ -111,6 +111,11 @@ public final class CodeBytes {
     System.arraycopy(bytes, from, target, at, length);
   }
 
+  /** As {@link #copyTo(int, byte[], int, int)}, to the index {@code at}; its position stays. */
+  public void copyTo(int from, ByteBuffer target, int at, int length) {
+    target.put(at, bytes, from, length);
+  }
+
   /** Lower-case hexadecimal digits, a space between bytes: {@code 0f 1f 44 00 00}. */
   public String hex() {
     return HEX.withSeparator(" ", 2).encode(bytes);

@@ -82,6 +82,7 @@ public final class ProbeCosts {
             + " with others before%n%n",
         ROUNDS, MachineLoad.percentDuring(LOAD_SAMPLE));
     new ProbeCosts(tools.toAbsolutePath()).run();
+    ProbeArming.run();
   }
 
   private void run() {

@@ -198,6 +198,60 @@ final class CodeMemory {
   }
 
   /**
+   * Makes patches for where they would be placed now, one after the other. Their code is written,
+   * but no record is: the room is free still. {@link CodePatch#placed} is not told. What needs room
+   * that is not free is left out.
+   */
+  ImmutableList<Placed> makeAhead(List<? extends CodePatch> patches) {
+    ImmutableList<Arena> arenas = arenas(MemoryMap.read(pid));
+    List<Extent> taken = taken(ledger.contents().entries());
+    ImmutableList.Builder<Placed> made = ImmutableList.builder();
+    for (CodePatch patch : patches) {
+      for (Arena arena : arenas) {
+        Optional<ImmutableList<Extent>> memory = memory(arena, patch, taken);
+        if (memory.isPresent()) {
+          Placed placed = made(patch, memory.get());
+          write(placed);
+          made.add(placed);
+          taken.addAll(memory.get());
+          taken.sort(Comparator.comparingLong(Extent::start));
+          break;
+        }
+      }
+    }
+    return made.build();
+  }
+
+  /** The first room of an arena that a patch's code finds, and behind it that of its data. */
+  private static Optional<ImmutableList<Extent>> memory(
+      Arena arena, CodePatch patch, List<Extent> taken) {
+    OptionalLong code = room(arena.code, align(patch.codeSize()), taken);
+    if (code.isEmpty() || !reaches(code.getAsLong(), patch)) {
+      return Optional.empty();
+    }
+    Extent ofCode = new Extent(code.getAsLong(), align(patch.codeSize()));
+    if (patch.dataSize() == 0) {
+      return Optional.of(ImmutableList.of(ofCode));
+    }
+    OptionalLong data = room(arena.data, align(patch.dataSize()), taken);
+    return data.isEmpty()
+        ? Optional.empty()
+        : Optional.of(
+            ImmutableList.of(ofCode, new Extent(data.getAsLong(), align(patch.dataSize()))));
+  }
+
+  private static Placed made(CodePatch patch, ImmutableList<Extent> memory) {
+    Made made = patch.make(memory.get(0).start(), data(memory));
+    checkState(made.code().length() <= patch.codeSize(), "more code than was asked for");
+    checkState(made.data().length() <= patch.dataSize(), "more data than was asked for");
+    return new Placed(made, new DetourNote(made.bypass(), memory), null);
+  }
+
+  private static long data(ImmutableList<Extent> memory) {
+    return memory.size() > 1 ? memory.get(1).start() : 0;
+  }
+
+  /**
    * Gives back what retired patches hold and no thread is in.
    *
    * @return what the ledger holds now
@@ -287,26 +341,22 @@ final class CodeMemory {
   }
 
   private Optional<Placed> placeIn(Arena arena, CodePatch patch, List<Extent> taken) {
-    OptionalLong code = room(arena.code, align(patch.codeSize()), taken);
-    OptionalLong data =
-        patch.dataSize() == 0
-            ? OptionalLong.of(0)
-            : room(arena.data, align(patch.dataSize()), taken);
-    if (code.isEmpty() || data.isEmpty() || !reaches(code.getAsLong(), patch)) {
+    Optional<ImmutableList<Extent>> memory = memory(arena, patch, taken);
+    if (memory.isEmpty()) {
       return Optional.empty();
     }
-    Made made = patch.make(code.getAsLong(), data.getAsLong());
-    checkState(made.code().length() <= patch.codeSize(), "more code than was asked for");
-    checkState(made.data().length() <= patch.dataSize(), "more data than was asked for");
-    ImmutableList.Builder<Extent> memory = ImmutableList.builder();
-    memory.add(new Extent(code.getAsLong(), align(patch.codeSize())));
-    if (patch.dataSize() != 0) {
-      memory.add(new Extent(data.getAsLong(), align(patch.dataSize())));
-      engine.fill(data.getAsLong(), made.data());
+    Placed placed = made(patch, memory.get());
+    write(placed);
+    patch.placed(memory.get().get(0).start(), data(memory.get()), false);
+    return Optional.of(placed);
+  }
+
+  private void write(Placed placed) {
+    ImmutableList<Extent> memory = placed.note().memory();
+    if (memory.size() > 1) {
+      engine.fill(memory.get(1).start(), placed.made().data());
     }
-    engine.fill(code.getAsLong(), made.code());
-    patch.placed(code.getAsLong(), data.getAsLong(), false);
-    return Optional.of(new Placed(made, new DetourNote(made.bypass(), memory.build()), null));
+    engine.fill(memory.get(0).start(), placed.made().code());
   }
 
   /** The first room of {@code size} bytes that is not taken. */

@@ -12,6 +12,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.stream.LongStream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A plan laid out so that applying it allocates nothing: addresses and lengths in arrays, bytes in
@@ -68,6 +69,8 @@ final class CompiledPlan {
 
   /** The longest write in bytes. */
   final int longest;
+
+  private @Nullable WaysBack waysBack;
 
   /**
    * @param steps those of the plan, or of its rollback
@@ -145,6 +148,16 @@ final class CompiledPlan {
       }
     }
     pages = firstOfPage.values().stream().mapToLong(at -> at).toArray();
+  }
+
+  /** The steps back from each phase; made once, by the thread that uses this. */
+  WaysBack waysBack() {
+    WaysBack known = waysBack;
+    if (known == null) {
+      known = WaysBack.of(plan);
+      waysBack = known;
+    }
+    return known;
   }
 
   private static LongStream breakpoints(Poke poke) {

@@ -12,6 +12,7 @@ import io.github.textpoke.process.GlibcThreads;
 import io.github.textpoke.process.MemoryMap;
 import io.github.textpoke.process.MemoryReader;
 import java.time.Duration;
+import java.util.List;
 import java.util.Optional;
 import java.util.ServiceLoader;
 import java.util.concurrent.locks.LockSupport;
@@ -215,6 +216,15 @@ final class Engines implements ObjectEngine {
           }
           engine.apply(plan, recording);
         });
+  }
+
+  /**
+   * As {@link PokerEngine#prepare}; the stepwise engine lays nothing out beforehand.
+   *
+   * @param ledgerSize bytes of a new segment that the ledger must have; 0: what is there will do
+   */
+  void prepare(List<CompiledPlan> plans, int ledgerSize) {
+    run(engine -> engine.prepare(plans, ledgerSize), engine -> {});
   }
 
   /** Has nobody else patch the target until {@code work} is done, which may call the others. */

@@ -48,7 +48,7 @@ final class PlanLayout {
 
   /** Bytes that a plan takes at most. */
   static long size(CompiledPlan plan, boolean pauses) {
-    WaysBack back = WaysBack.of(plan.plan);
+    WaysBack back = plan.waysBack();
     long steps = plan.steps.size();
     return SessionLayout.PLAN_SIZE
         // Each write may be a run of its own, and each step may have a pause.
@@ -79,12 +79,7 @@ final class PlanLayout {
 
   /** Whether every site and step is short enough for the poker. */
   static boolean fits(CompiledPlan plan) {
-    return plan.plan.pokes().stream().allMatch(PlanLayout::fits)
-        && plan.steps.stream()
-            .allMatch(
-                step ->
-                    !(step instanceof Step.Write write)
-                        || write.bytes().length() < SessionLayout.SITE_MOST);
+    return plan.longest < SessionLayout.SITE_MOST;
   }
 
   /** Offset of the first free byte behind what was laid out. */
@@ -122,7 +117,7 @@ final class PlanLayout {
     int ops = next;
     putSteps(plan, pauses);
     list(header + SessionLayout.PLAN_OPS, ops, SessionLayout.OP_SIZE);
-    putWaysBack(header + SessionLayout.PLAN_UNDO, WaysBack.of(plan.plan));
+    putWaysBack(header + SessionLayout.PLAN_UNDO, plan.waysBack());
     int[] copies = plan.plan.pokes().stream().mapToInt(poke -> putCopies(plan, poke)).toArray();
     int sites = next;
     for (int i = 0; i < copies.length; i++) {

@@ -237,6 +237,28 @@ final class PokerEngine implements Engine {
     laid.clear();
   }
 
+  /**
+   * Begins a session, if there is none, and lays plans out in its memory, so that applying them
+   * takes no longer than it must. They are laid out again where the session has ended by then.
+   *
+   * @param ledgerSize bytes of a new segment that the ledger must have; 0: what is there will do
+   */
+  void prepare(List<CompiledPlan> plans, int ledgerSize) {
+    if (ledgerSize > 0) {
+      leave();
+    }
+    PokerSession now = session;
+    if (now == null) {
+      now = starter.start(ledgerSize, lease);
+      session = now;
+    }
+    for (CompiledPlan plan : plans) {
+      if (PlanLayout.fits(plan) && layOut(now, plan) == null) {
+        return;
+      }
+    }
+  }
+
   @Override
   public void apply(CompiledPlan plan, Recording recording) {
     if (!PlanLayout.fits(plan)) {
@@ -309,7 +331,7 @@ final class PokerEngine implements Engine {
               now -> {
                 now.memory.setLong(SessionLayout.MAP_ADDRESS, address + at);
                 now.memory.setLong(SessionLayout.MAP_SIZE, end - at);
-                now.memory.put(SessionLayout.IMAGE, bytes.slice(at, end));
+                now.memory.put(SessionLayout.IMAGE, bytes, at, end);
               });
       check(done, null);
     }

@@ -75,6 +75,11 @@ final class TargetLedger implements LedgerMemory, AutoCloseable {
   }
 
   @Override
+  public boolean read(long address, byte[] to) {
+    return memory().read(address, to);
+  }
+
+  @Override
   public void write(long address, CodeBytes bytes) {
     if (store(address, bytes) != bytes.length()) {
       throw new TargetGoneException(pid, "its ledger can't be written");

@@ -63,7 +63,6 @@ public final class TargetProcess implements AutoCloseable {
   private static final @Nullable Throwable UNAVAILABILITY_CAUSE = probe();
 
   private static final int TRAP_BYTE = 0xcc;
-  private static final int REMEMBERED_PLANS = 16;
 
   private final int pid;
   private final AttachOptions options;
@@ -81,15 +80,7 @@ public final class TargetProcess implements AutoCloseable {
   private final List<Patch> patches = new ArrayList<>();
 
   /** The plans that were used last: verified, and laid out for the engine. */
-  private final Map<PatchPlan, CompiledPlan> compiled =
-      new LinkedHashMap<>(REMEMBERED_PLANS, 0.75f, true) {
-        private static final long serialVersionUID = 1L;
-
-        @Override
-        protected boolean removeEldestEntry(Map.Entry<PatchPlan, CompiledPlan> eldest) {
-          return size() > REMEMBERED_PLANS;
-        }
-      };
+  private final CompiledPlans compiled = new CompiledPlans();
 
   private final Engines engines;
   private final CodeMemory room;
@@ -495,7 +486,7 @@ public final class TargetProcess implements AutoCloseable {
         () -> {
           new GoneCode(ledger.ledger(), isGone).retire();
           // What was verified was so for the code that was there.
-          compiled.keySet().removeIf(plan -> isGone(plan, isGone));
+          compiled.forget(plan -> isGone(plan, isGone));
           patches.removeIf(patch -> patch.id() != 0 && isGone(patch.plan(), isGone));
           return true;
         });
@@ -508,6 +499,40 @@ public final class TargetProcess implements AutoCloseable {
   /** Verifies a plan, so that it is applied without that delay later. */
   public synchronized void prepare(PatchPlan plan) {
     compile(plan);
+  }
+
+  /**
+   * Plans patches for where they will most likely be placed, verifies them and what undoes them,
+   * and has room in the ledger, so that applying and reverting them takes no longer than it must.
+   * Where they come to stand elsewhere, or another program's code stands there by then, that is
+   * done again. Their code is not written yet.
+   *
+   * @param label of the patches
+   * @throws PatchException of the type that names the cause
+   */
+  public synchronized void prepare(List<? extends CodePatch> coming, String label) {
+    execute(
+        engine ->
+            engine.exclusively(
+                () -> {
+                  prepareNow(coming, label);
+                  return true;
+                }));
+  }
+
+  private void prepareNow(List<? extends CodePatch> coming, String label) {
+    List<CompiledPlan> plans = new ArrayList<>();
+    List<PatchNote> notes = new ArrayList<>();
+    for (CodeMemory.Placed ahead : room.makeAhead(coming)) {
+      CompiledPlan forth = compile(ahead.made().plan());
+      plans.add(forth);
+      plans.add(compileInverse(forth.plan));
+      PatchNote note = note(forth, label, Optional.of(ahead.note()));
+      notes.add(note);
+      // When it comes again there are two for a moment.
+      notes.add(note);
+    }
+    engines.prepare(plans, ledger.ledger().missingRoom(notes));
   }
 
   /**
@@ -732,13 +757,13 @@ public final class TargetProcess implements AutoCloseable {
       // Those above lead to its code, so that goes on where they would.
       report = run(compile(detour.get().bypass()), patch.record().next(PatchRecord.Way.BYPASS));
     } else {
-      report = run(compile(patch.plan().inverse()), patch.record().next(false));
+      report = run(compileInverse(patch.plan()), patch.record().next(false));
       stack
           .bypassedBelow(patch.id())
           .forEach(
               below ->
                   run(
-                      compile(below.plan().inverse()),
+                      compileInverse(below.plan()),
                       PatchRecord.of(ledger, below).next(PatchRecord.Way.REVERT)));
     }
     patches.remove(patch);
@@ -756,7 +781,7 @@ public final class TargetProcess implements AutoCloseable {
   public synchronized long toggle(
       PatchPlan plan, long count, Duration interval, ToggleListener listener) {
     CompiledPlan forth = compile(plan);
-    CompiledPlan back = compile(plan.inverse());
+    CompiledPlan back = compileInverse(plan);
     PatchRecord record = new PatchRecord(ledger, note(forth, "toggled", Optional.empty()));
     // A JVM that is told to end does so when the old bytes stand.
     Thread hook = new Thread(this::endSeries, "textpoke-leave-" + pid);
@@ -861,8 +886,12 @@ public final class TargetProcess implements AutoCloseable {
     return compile(plan, () -> MemoryMap.read(pid));
   }
 
+  private CompiledPlan compileInverse(PatchPlan plan) {
+    return compile(compiled.inverse(plan));
+  }
+
   private CompiledPlan compile(PatchPlan plan, Supplier<MemoryMap> now) {
-    CompiledPlan ready = compiled.get(plan);
+    CompiledPlan ready = compiled.find(plan);
     if (ready == null) {
       Verifier.check(plan).orThrow();
       try {
@@ -871,7 +900,7 @@ public final class TargetProcess implements AutoCloseable {
         throw preflight.orGone(failure);
       }
       ready = new CompiledPlan(plan, interference.steps(plan.steps()));
-      compiled.put(plan, ready);
+      compiled.add(ready);
     }
     return ready;
   }

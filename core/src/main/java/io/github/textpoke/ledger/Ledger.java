@@ -4,6 +4,7 @@ import static com.google.common.base.Preconditions.checkArgument;
 import static com.google.common.base.Preconditions.checkState;
 
 import com.google.common.collect.ImmutableList;
+import com.google.common.collect.Iterables;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.ledger.Progress.State;
 import io.github.textpoke.ledger.SegmentScan.Room;
@@ -87,7 +88,7 @@ public final class Ledger {
     List<SegmentScan> scans = scan();
     long highest = scans.stream().mapToLong(scan -> scan.highestId).max().orElse(0);
     checkState(highest < LedgerLayout.GREATEST_VALUE, "the ledger has given its last id");
-    long length = recordLength(note);
+    long length = recordLength(NoteBytes.length(note, notes.plans()));
     for (SegmentScan scan : scans) {
       if (scan.isNew && LedgerLayout.RECORDS + length <= size(scan.segment)) {
         Room room = format(scan.segment);
@@ -110,9 +111,42 @@ public final class Ledger {
    *     sites
    */
   public static int segmentSize(PatchNote note) {
-    long size = LedgerLayout.RECORDS + recordLength(note);
+    long size = LedgerLayout.RECORDS + recordLength(NoteBytes.length(note));
     checkArgument(size <= LedgerLayout.LONGEST_SEGMENT, "a record of %s bytes is too long", size);
     return Math.max(SHORTEST_SEGMENT, (int) size);
+  }
+
+  /**
+   * How many bytes a new segment must have so that all of {@code coming} find room at the same
+   * time, with what is free now; where that would be longer than a segment may be, most of them.
+   *
+   * @return 0: they find room in what there is
+   * @throws IllegalArgumentException as {@link #segmentSize}
+   */
+  public int missingRoom(List<PatchNote> coming) {
+    List<Long> rooms = new ArrayList<>();
+    for (SegmentScan scan : scan()) {
+      scan.rooms.forEach(room -> rooms.add(room.length()));
+      if (scan.isNew) {
+        rooms.add(size(scan.segment) - LedgerLayout.RECORDS);
+      }
+    }
+    long missing = 0;
+    int least = 0;
+    for (PatchNote note : coming) {
+      long length = recordLength(NoteBytes.length(note, notes.plans()));
+      int fitting = Iterables.indexOf(rooms, room -> room >= length);
+      if (fitting >= 0) {
+        rooms.set(fitting, rooms.get(fitting) - length);
+      } else {
+        missing += length;
+        least = Math.max(least, segmentSize(note));
+      }
+    }
+    return missing == 0
+        ? 0
+        : Math.max(
+            least, (int) Math.min(missing + LedgerLayout.RECORDS, LedgerLayout.LONGEST_SEGMENT));
   }
 
   /**
@@ -123,16 +157,15 @@ public final class Ledger {
   }
 
   private List<SegmentScan> scan() {
-    notes.begin();
-    return segments.stream().map(segment -> SegmentScan.of(memory, segment, notes)).toList();
+    return notes.scan(memory, segments);
   }
 
   private static long size(LedgerSegment segment) {
     return segment.end() - segment.start();
   }
 
-  private static long recordLength(PatchNote note) {
-    return roundUp(LedgerLayout.NOTE + NoteBytes.length(note));
+  private static long recordLength(long note) {
+    return roundUp(LedgerLayout.NOTE + note);
   }
 
   private static long roundUp(long length) {
@@ -172,7 +205,8 @@ public final class Ledger {
       writeWord(room.start(), LedgerLayout.checked(room.length()));
     }
     // 3. In its body, which means nothing yet, the note, and behind that a free record.
-    memory.write(room.start() + LedgerLayout.BODY, body(needed, id, note, room.length() - length));
+    memory.write(
+        room.start() + LedgerLayout.BODY, body(segment, needed, id, note, room.length() - length));
     // 4. The free record is shortened, and the one behind it comes to light.
     if (length < room.length()) {
       writeWord(room.start(), LedgerLayout.checked(length));
@@ -186,16 +220,17 @@ public final class Ledger {
   /**
    * @param rest length of the free record behind this one; 0: none
    */
-  private CodeBytes body(int needed, long id, PatchNote note, long rest) {
+  private CodeBytes body(LedgerSegment segment, int needed, long id, PatchNote note, long rest) {
     int end = needed - LedgerLayout.BODY;
     ByteBuffer body = LedgerLayout.littleEndian(rest == 0 ? end : end + LedgerLayout.BODY);
     int noteAt = LedgerLayout.NOTE - LedgerLayout.BODY;
     body.position(noteAt);
-    NoteBytes.write(body, id, note);
+    NoteBytes.write(body, id, note, notes.plans());
     int noteEnd = body.position();
-    notes.wrote(CodeBytes.copyOf(body.array(), noteAt, noteEnd), id, note);
     body.putInt(noteAt - 4, noteEnd - noteAt);
-    body.putInt(0, LedgerLayout.crc(body.array(), 4, noteEnd));
+    int crc = LedgerLayout.crc(body.array(), 4, noteEnd);
+    body.putInt(0, crc);
+    notes.of(segment).wrote(body.array(), noteAt, noteEnd, crc, id, note);
     if (rest != 0) {
       body.position(end);
       putFree(body, rest);

@@ -13,6 +13,7 @@ import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.util.Optional;
+import java.util.function.ToLongFunction;
 
 /**
  * A note as bytes, and back. Little-endian, nothing aligned; a text is a u16 with its length, then
@@ -85,14 +86,23 @@ final class NoteBytes {
 
   /** How many bytes {@code note} takes. */
   static long length(PatchNote note) {
+    return length(note, NoteBytes::length);
+  }
+
+  /** As {@link #length(PatchNote)}. */
+  static long length(PatchNote note, EncodedPlans plans) {
+    return length(note, plans::length);
+  }
+
+  private static long length(PatchNote note, ToLongFunction<PatchPlan> ofPokes) {
     long length = FIXED;
     for (String text : ImmutableList.of(note.who(), note.label(), note.engine())) {
       length += text.getBytes(StandardCharsets.UTF_8).length;
     }
-    length += length(note.plan());
+    length += ofPokes.applyAsLong(note.plan());
     if (note.detour().isPresent()) {
       DetourNote detour = note.detour().get();
-      length += 1 + length(detour.bypass()) + (isLarge(detour) ? 4 + 2 : 1);
+      length += 1 + ofPokes.applyAsLong(detour.bypass()) + (isLarge(detour) ? 4 + 2 : 1);
       length += (long) EXTENT * detour.memory().size();
     }
     return length;
@@ -116,6 +126,11 @@ final class NoteBytes {
 
   /** Appends the note of the patch {@code id}. */
   static void write(ByteBuffer to, long id, PatchNote note) {
+    write(to, id, note, new EncodedPlans());
+  }
+
+  /** As {@link #write(ByteBuffer, long, PatchNote)}. */
+  static void write(ByteBuffer to, long id, PatchNote note, EncodedPlans plans) {
     to.putLong(id);
     to.putLong(note.time().toEpochMilli());
     write(to, note.who());
@@ -123,21 +138,26 @@ final class NoteBytes {
     write(to, note.engine());
     to.put((byte) note.plan().trapByte());
     to.putInt(note.plan().pokes().size());
-    for (Poke poke : note.plan().pokes()) {
-      write(to, poke);
-    }
-    note.detour().ifPresent(detour -> write(to, detour));
+    plans.put(to, note.plan());
+    note.detour().ifPresent(detour -> write(to, detour, plans));
   }
 
-  private static void write(ByteBuffer to, DetourNote detour) {
+  /** The pokes of a plan, as they stand in a note. */
+  static byte[] pokes(PatchPlan plan) {
+    ByteBuffer bytes = LedgerLayout.littleEndian(Math.toIntExact(length(plan)));
+    for (Poke poke : plan.pokes()) {
+      write(bytes, poke);
+    }
+    return bytes.array();
+  }
+
+  private static void write(ByteBuffer to, DetourNote detour, EncodedPlans plans) {
     boolean isLarge = isLarge(detour);
     to.put((byte) (isLarge ? LARGE_DETOUR : DETOUR));
     if (isLarge) {
       to.putInt(detour.bypass().pokes().size());
     }
-    for (Poke poke : detour.bypass().pokes()) {
-      write(to, poke);
-    }
+    plans.put(to, detour.bypass());
     if (isLarge) {
       to.putShort((short) detour.memory().size());
     } else {

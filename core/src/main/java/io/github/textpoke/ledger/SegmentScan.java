@@ -1,6 +1,5 @@
 package io.github.textpoke.ledger;
 
-import io.github.textpoke.CodeBytes;
 import io.github.textpoke.ledger.NoteBytes.BadNoteException;
 import io.github.textpoke.ledger.Progress.State;
 import java.nio.ByteBuffer;
@@ -15,7 +14,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class SegmentScan {
   final LedgerSegment segment;
-  private final ReadNotes notes;
+  private final ReadSegment notes;
   final List<LedgerEntry> entries = new ArrayList<>();
   final List<DamagedRecord> damaged = new ArrayList<>();
   final List<Room> rooms = new ArrayList<>();
@@ -26,7 +25,7 @@ final class SegmentScan {
   /** Whether nothing was ever put there: not even a header. */
   boolean isNew;
 
-  private SegmentScan(LedgerSegment segment, ReadNotes notes) {
+  private SegmentScan(LedgerSegment segment, ReadSegment notes) {
     this.segment = segment;
     this.notes = notes;
   }
@@ -44,21 +43,29 @@ final class SegmentScan {
     }
   }
 
-  static SegmentScan of(LedgerMemory memory, LedgerSegment segment, ReadNotes notes) {
-    SegmentScan scan = new SegmentScan(segment, notes);
+  /** Whether a segment may have that size. */
+  static boolean hasSize(LedgerSegment segment) {
     long size = segment.end() - segment.start();
-    if (size < LedgerLayout.RECORDS + LedgerLayout.BODY
-        || size > LedgerLayout.LONGEST_SEGMENT
-        || (segment.start() | size) % 8 != 0) {
-      scan.damage(0, "a segment of " + Long.toUnsignedString(size) + " bytes");
-      return scan;
-    }
-    CodeBytes bytes = memory.read(segment.start(), (int) size);
-    if (bytes == null) {
-      scan.damage(0, "the segment can't be read");
-      return scan;
-    }
-    scan.read(bytes.toByteArray());
+    return size >= LedgerLayout.RECORDS + LedgerLayout.BODY
+        && size <= LedgerLayout.LONGEST_SEGMENT
+        && (segment.start() | size) % 8 == 0;
+  }
+
+  /** Of a segment of which nothing can be told. */
+  static SegmentScan damaged(LedgerSegment segment, String reason) {
+    SegmentScan scan = new SegmentScan(segment, new ReadSegment(segment));
+    scan.damage(0, reason);
+    return scan;
+  }
+
+  /**
+   * Of a segment with these bytes.
+   *
+   * @param notes understands them
+   */
+  static SegmentScan of(LedgerSegment segment, byte[] bytes, ReadSegment notes) {
+    SegmentScan scan = new SegmentScan(segment, notes);
+    scan.read(bytes);
     return scan;
   }
 
@@ -155,14 +162,13 @@ final class SegmentScan {
       return;
     }
     int end = at + LedgerLayout.NOTE + noteLength;
-    if (bytes.getInt(at + LedgerLayout.BODY)
-        != LedgerLayout.crc(bytes.array(), at + LedgerLayout.BODY + 4, end)) {
+    int crc = bytes.getInt(at + LedgerLayout.BODY);
+    if (crc != LedgerLayout.crc(bytes.array(), at + LedgerLayout.BODY + 4, end)) {
       damage(at, "the checksum of a record is wrong");
       return;
     }
     try {
-      NoteBytes.Read read =
-          notes.read(CodeBytes.copyOf(bytes.array(), at + LedgerLayout.NOTE, end));
+      NoteBytes.Read read = notes.note(bytes.array(), at + LedgerLayout.NOTE, end, crc);
       long address = segment.start() + at;
       entries.add(new LedgerEntry(address, read.id(), read.note(), progress));
       highestId = Math.max(highestId, read.id());

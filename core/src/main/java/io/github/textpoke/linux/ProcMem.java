@@ -59,15 +59,20 @@ public final class ProcMem implements AutoCloseable {
 
   /** Reads {@code length} bytes, or null where not all of them can be read. */
   public @org.jspecify.annotations.Nullable CodeBytes read(long address, int length) {
-    if (buffer.size() < length) {
-      buffer = Libc.RUNTIME.getMemoryManager().allocateDirect(length, true);
-    }
-    if (read(address, buffer.address(), length) != length) {
-      return null;
-    }
     byte[] bytes = new byte[length];
-    buffer.get(0, bytes, 0, length);
-    return CodeBytes.copyOf(bytes, 0, length);
+    return read(address, bytes) ? CodeBytes.copyOf(bytes, 0, length) : null;
+  }
+
+  /** Fills {@code to}; false, with nothing filled, where not all of it can be read. */
+  public boolean read(long address, byte[] to) {
+    if (buffer.size() < to.length) {
+      buffer = Libc.RUNTIME.getMemoryManager().allocateDirect(to.length, true);
+    }
+    if (read(address, buffer.address(), to.length) != to.length) {
+      return false;
+    }
+    buffer.get(0, to, 0, to.length);
+    return true;
   }
 
   /** Writes all of {@code bytes}; returns the count, or the negated errno. */

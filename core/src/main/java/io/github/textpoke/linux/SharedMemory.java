@@ -98,7 +98,12 @@ public final class SharedMemory {
 
   /** Copies {@code bytes} to {@code offset}. */
   public void put(int offset, CodeBytes bytes) {
-    buffer.put(offset, bytes.toByteArray());
+    put(offset, bytes, 0, bytes.length());
+  }
+
+  /** Copies {@code bytes[from..to)} to {@code offset}. */
+  public void put(int offset, CodeBytes bytes, int from, int to) {
+    bytes.copyTo(from, buffer, offset, to - from);
   }
 
   /** A copy of {@code length} bytes from {@code offset}. */

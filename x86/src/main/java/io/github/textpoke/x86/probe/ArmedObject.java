@@ -187,6 +187,11 @@ final class ArmedObject {
     slots.prepare(process);
   }
 
+  /** What is going to be armed. */
+  CodePatch planned() {
+    return patch;
+  }
+
   ApplyReport arm(String label) {
     Patch applied = process.apply(patch, label + breakpoints());
     last = applied;

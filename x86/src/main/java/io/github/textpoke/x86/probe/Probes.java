@@ -186,9 +186,12 @@ public final class Probes {
                         memory.apply(each)))
             .collect(Collectors.toList());
     objects.forEach(ArmedObject::reserve);
+    String label = "probe of " + glob + " (" + action + ")";
+    process.prepare(
+        objects.stream().map(ArmedObject::planned).collect(ImmutableList.toImmutableList()), label);
     return new Probe(
         process.pid(),
-        "probe of " + glob + " (" + action + ")",
+        label,
         action,
         ImmutableList.copyOf(objects),
         found.unprobed(),

@@ -8,12 +8,15 @@ import java.time.Duration;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
-/** Needs the right to trace the programs that it starts. */
+/**
+ * Needs the right to trace the programs that it starts. With {@code -Dsoak=true} a hundred rounds.
+ */
 final class LibcProbesTest {
   private static final Duration TIMEOUT = Duration.ofSeconds(300);
   private static final int THREADS = 4;
-  private static final int ROUNDS = 30;
+  private static final int ROUNDS = Boolean.getBoolean("soak") ? 100 : 10;
   private static final int TIMED_ROUNDS = 5;
+  private static final long CALLS = Boolean.getBoolean("soak") ? 100_000 : 3_000;
 
   @Test
   void thousandsOfProbesOnABusyProgramComeAndGoTogetherAndCountExactly() {
@@ -37,6 +40,31 @@ final class LibcProbesTest {
       ProbeSnapshot counted = probe.snapshot();
       assertThat(counted.count("llabs")).isEqualTo(program.counter("through"));
       assertThat(counted.count("strtok_r")).isBetween(1L, program.counter("calls"));
+    }
+  }
+
+  @Test
+  void whileThousandsAreProbedNoCallOfAnyIsLost() {
+    try (Fixture program =
+            Fixture.start(
+                "probed",
+                "--function",
+                "llabs",
+                "--busy",
+                "--threads",
+                Integer.toString(THREADS),
+                "--calls",
+                Long.toString(CALLS));
+        TargetProcess process = TargetProcess.attach(program.pid())) {
+      Probe probe = Probes.in(process).at("libc:*", ProbeAction.count());
+      probe.arm();
+      program.command("go");
+      program.awaitCounter("stopped", THREADS, TIMEOUT);
+      program.assertHealthy();
+      ProbeSnapshot counted = probe.snapshot();
+      for (String name : List.of("llabs", "strtok_r", "qsort", "gmtime_r")) {
+        assertThat(counted.count(name)).as(name).isEqualTo(THREADS * CALLS);
+      }
     }
   }
 
