@@ -10,7 +10,10 @@
  *   --stacks     every other worker has a stack of its own for that
  *
  * Workers begin at the command "go"; "sleep N" has the main thread call "sleeps" once for so many
- * microseconds, and slept is counted; "measure N" as that of probed: cost_picos, measured.
+ * microseconds, and slept is counted; "measure N NAME" calls cost, pushes or padded N times in a row:
+ * cost_picos is the shortest of seven runs, per call, once measured has grown. The three return x + 1,
+ * and tell what begins a function: cost an instruction that the kernel has to step, pushes one that it
+ * can do by itself, and padded a no-operation of five bytes.
  *
  * Counters: NAME for each function, how often it was called, and NAME_returned; wrong; signals;
  * rounds; stopped, how many workers have ended.
@@ -53,7 +56,7 @@ static _Thread_local jmp_buf back;
 /* A loop that a compiler does not see the end of. */
 volatile long zero;
 
-extern long leaf(long x), cost(long x);
+extern long leaf(long x), cost(long x), pushes(long x), padded(long x);
 __asm__(
     ".pushsection .text\n"
     ".balign 64\n"
@@ -71,6 +74,25 @@ __asm__(
     "  nop\n"
     "  ret\n"
     ".size cost, . - cost\n"
+    ".balign 64\n"
+    ".globl pushes\n"
+    ".type pushes, @function\n"
+    "pushes:\n"
+    "  push %rbp\n"
+    "  mov %rsp, %rbp\n"
+    "  mov %rdi, %rax\n"
+    "  add $1, %rax\n"
+    "  pop %rbp\n"
+    "  ret\n"
+    ".size pushes, . - pushes\n"
+    ".balign 64\n"
+    ".globl padded\n"
+    ".type padded, @function\n"
+    "padded:\n"
+    "  .byte 0x0f, 0x1f, 0x44, 0x00, 0x00\n"
+    "  lea 1(%rdi), %rax\n"
+    "  ret\n"
+    ".size padded, . - padded\n"
     ".balign 64\n"
     ".popsection");
 
@@ -294,14 +316,19 @@ static long nanos(void) {
   return now.tv_sec * 1000000000L + now.tv_nsec;
 }
 
-static void measure(long count) {
+static void measure(long count, const char *name) {
+  function *measured_one = strcmp(name, "cost") == 0     ? cost
+                           : strcmp(name, "pushes") == 0 ? pushes
+                           : strcmp(name, "padded") == 0 ? padded
+                                                         : NULL;
+  if (measured_one == NULL) fail("no function '%s'", name);
   long best = 0;
   for (int run = 0; run < RUNS; run++) {
     long begun = nanos();
     long x = 0;
-    for (long i = 0; i < count; i++) x = cost(x);
+    for (long i = 0; i < count; i++) x = measured_one(x);
     long taken = nanos() - begun;
-    if (x != count) fail("cost returned %ld", x);
+    if (x != count) fail("%s returned %ld", name, x);
     if (run == 0 || taken < best) best = taken;
   }
   *cost_picos = best * 1000 / count;
@@ -319,7 +346,9 @@ static void command(const char *line) {
     add(returned[SLEEPS], 1);
     add(slept, 1);
   } else if (strncmp(line, "measure ", 8) == 0) {
-    measure(strtol(line + 8, NULL, 10));
+    char *name;
+    long count = strtol(line + 8, &name, 10);
+    measure(count, *name == ' ' ? name + 1 : name);
   } else {
     fail("no command '%s'", line);
   }

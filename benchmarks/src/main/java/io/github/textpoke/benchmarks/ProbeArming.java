@@ -13,8 +13,8 @@ import java.util.List;
 
 /**
  * How long it takes to arm and to disarm a probe on thousands of functions of the C library at
- * once, while the threads of a program call them, and whether a call is lost. The first row is that
- * of a JVM that has never done so; what it has planned is not part of arming.
+ * once, while the threads of a program call them, and whether a call is lost. What is planned with
+ * the probe is not part of it.
  */
 final class ProbeArming {
   private static final Duration TIMEOUT = Duration.ofSeconds(60);

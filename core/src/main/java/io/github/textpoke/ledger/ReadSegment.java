@@ -28,13 +28,22 @@ final class ReadSegment {
 
   private Map<Integer, Known> now = new HashMap<>();
 
+  /** A note that is {@code bytes[from..to)}, which nobody changes. */
   private static final class Known {
     private final byte[] bytes;
+    private final int from;
+    private final int to;
     private final NoteBytes.Read read;
 
-    Known(byte[] bytes, NoteBytes.Read read) {
+    Known(byte[] bytes, int from, int to, NoteBytes.Read read) {
       this.bytes = bytes;
+      this.from = from;
+      this.to = to;
       this.read = read;
+    }
+
+    boolean is(byte[] others, int othersFrom, int othersTo) {
+      return Arrays.equals(bytes, from, to, others, othersFrom, othersTo);
     }
   }
 
@@ -77,16 +86,20 @@ final class ReadSegment {
    */
   NoteBytes.Read note(byte[] of, int from, int to, int crc) throws BadNoteException {
     Known known = notes.get(crc);
-    if (known == null || !Arrays.equals(known.bytes, 0, known.bytes.length, of, from, to)) {
+    if (known == null || !known.is(of, from, to)) {
       byte[] note = Arrays.copyOfRange(of, from, to);
-      known = new Known(note, NoteBytes.read(ByteBuffer.wrap(note).order(ByteOrder.LITTLE_ENDIAN)));
+      NoteBytes.Read read = NoteBytes.read(ByteBuffer.wrap(note).order(ByteOrder.LITTLE_ENDIAN));
+      known = new Known(note, 0, note.length, read);
     }
     now.put(crc, known);
     return known.read;
   }
 
-  /** A note that was written just now: {@code of[from..to)}, in a record with that checksum. */
+  /**
+   * A note that was written just now: {@code of[from..to)}, in a record with that checksum. The
+   * bytes are kept.
+   */
   void wrote(byte[] of, int from, int to, int crc, long id, PatchNote note) {
-    notes.put(crc, new Known(Arrays.copyOfRange(of, from, to), new NoteBytes.Read(id, note)));
+    notes.put(crc, new Known(of, from, to, new NoteBytes.Read(id, note)));
   }
 }

@@ -1,6 +1,7 @@
 package io.github.textpoke.linux;
 
 import io.github.textpoke.CodeBytes;
+import java.nio.ByteBuffer;
 import jnr.ffi.Pointer;
 
 /**
@@ -13,7 +14,8 @@ public final class ProcMem implements AutoCloseable {
   private static final int O_CLOEXEC = 0x80000;
 
   private final int fd;
-  private Pointer buffer = Libc.RUNTIME.getMemoryManager().allocateDirect(4096, true);
+  private ByteBuffer buffer = ByteBuffer.allocateDirect(4096);
+  private long bufferAddress = addressOf(buffer);
 
   private ProcMem(int fd) {
     this.fd = fd;
@@ -54,7 +56,7 @@ public final class ProcMem implements AutoCloseable {
 
   /** The byte at {@code address}, 0 to 255; negative where it can't be read. Allocates nothing. */
   public int readByte(long address) {
-    return read(address, buffer.address(), 1) == 1 ? buffer.getByte(0) & 0xff : -1;
+    return read(address, bufferAddress, 1) == 1 ? buffer.get(0) & 0xff : -1;
   }
 
   /** Reads {@code length} bytes, or null where not all of them can be read. */
@@ -65,23 +67,30 @@ public final class ProcMem implements AutoCloseable {
 
   /** Fills {@code to}; false, with nothing filled, where not all of it can be read. */
   public boolean read(long address, byte[] to) {
-    if (buffer.size() < to.length) {
-      buffer = Libc.RUNTIME.getMemoryManager().allocateDirect(to.length, true);
-    }
-    if (read(address, buffer.address(), to.length) != to.length) {
+    enlarge(to.length);
+    if (read(address, bufferAddress, to.length) != to.length) {
       return false;
     }
-    buffer.get(0, to, 0, to.length);
+    buffer.get(0, to);
     return true;
+  }
+
+  private void enlarge(int length) {
+    if (buffer.capacity() < length) {
+      buffer = ByteBuffer.allocateDirect(length);
+      bufferAddress = addressOf(buffer);
+    }
+  }
+
+  private static long addressOf(ByteBuffer buffer) {
+    return Pointer.wrap(Libc.RUNTIME, buffer).address();
   }
 
   /** Writes all of {@code bytes}; returns the count, or the negated errno. */
   public long write(long address, CodeBytes bytes) {
-    if (buffer.size() < bytes.length()) {
-      buffer = Libc.RUNTIME.getMemoryManager().allocateDirect(bytes.length(), true);
-    }
-    buffer.put(0, bytes.toByteArray(), 0, bytes.length());
-    return write(address, buffer.address(), bytes.length());
+    enlarge(bytes.length());
+    bytes.copyTo(0, buffer, 0, bytes.length());
+    return write(address, bufferAddress, bytes.length());
   }
 
   @Override

@@ -418,16 +418,14 @@ final class FunctionFinder {
     SiteResolver resolver = process.resolver();
     Standing standing = new Standing(process.standing());
     boolean otherStacks = noteShadowStacks();
+    if (!otherStacks && before.stream().allMatch(target -> stands(target, standing))) {
+      return before;
+    }
     List<ImageInMemory> objects = new ArrayList<>();
     boolean isSame = true;
     ImmutableList.Builder<Target> now = ImmutableList.builder();
     for (Target target : before) {
-      boolean stands =
-          !otherStacks
-              && !target.isBreakpoint()
-              && !standing.isInside(target.site(), target.site() + target.length())
-              && standing.jump(planner, target.code(), target.site()).equals(target.jump());
-      if (stands) {
+      if (!otherStacks && stands(target, standing)) {
         now.add(target);
       } else {
         CodeRegion code = resolver.codeAt(target.function().address());
@@ -443,6 +441,13 @@ final class FunctionFinder {
       }
     }
     return isSame ? before : now.build();
+  }
+
+  /** Whether the same stands there as before, and nothing else would do as well. */
+  private boolean stands(Target target, Standing standing) {
+    return !target.isBreakpoint()
+        && !standing.isInside(target.site(), target.site() + target.length())
+        && standing.jump(planner, target.code(), target.site()).equals(target.jump());
   }
 
   private Target targetAgain(

@@ -71,6 +71,9 @@ final class Standing {
 
   /** The jump of five bytes that a patch of ours has put at an address inside of a function. */
   Optional<OwnJump> jump(X86Planner planner, CodeRegion function, long address) {
+    if (newest.isEmpty()) {
+      return Optional.empty();
+    }
     Optional<CodeRegion> region =
         at(address)
             .filter(bytes -> bytes.length() >= JUMP_LENGTH)
