@@ -50,8 +50,8 @@ class ReadmeTest {
   }
 
   @Test
-  void thereAreSixExamples() throws IOException {
-    assertThat(examples()).hasSize(6);
+  void thereAreSevenExamples() throws IOException {
+    assertThat(examples()).hasSize(7);
   }
 
   @Test
@@ -120,6 +120,16 @@ class ReadmeTest {
       String printed = run(examples().get(5), Integer.toString(syncer.pid()));
 
       assertThat(printed).matches("[1-9][0-9]* calls of fsync\\R");
+      syncer.assertHealthy();
+    }
+  }
+
+  @Test
+  void theSeventhExampleSeesCalls() throws Exception {
+    try (Fixture syncer = Fixture.start("syncer")) {
+      String printed = run(examples().get(6), Integer.toString(syncer.pid()));
+
+      assertThat(printed).contains("libc.so.6:fsync", "arguments=[", "returned=OptionalLong[0]");
       syncer.assertHealthy();
     }
   }
