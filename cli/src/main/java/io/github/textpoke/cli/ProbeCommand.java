@@ -86,8 +86,8 @@ final class ProbeCommand implements Runnable {
   @Option(
       names = "--breakpoints",
       description =
-          "Where no jump can stand, a breakpoint that stays: each pass traps, some microseconds, and"
-              + " the process is traced meanwhile.")
+          "Where no jump can stand, a breakpoint that stays: each pass traps, some ten microseconds,"
+              + " and the process is traced meanwhile.")
   private boolean breakpoints;
 
   @Option(

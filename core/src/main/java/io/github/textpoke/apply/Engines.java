@@ -2,6 +2,7 @@ package io.github.textpoke.apply;
 
 import com.google.common.collect.ImmutableList;
 import io.github.textpoke.CodeBytes;
+import io.github.textpoke.PatchException;
 import io.github.textpoke.PatchException.AlreadyTracedException;
 import io.github.textpoke.PatchException.UnsupportedPlanException;
 import io.github.textpoke.PatchException.UnsupportedTargetException;
@@ -177,8 +178,8 @@ final class Engines implements ObjectEngine {
       stepwise.leave();
       try {
         now.tryOut();
-      } catch (AlreadyTracedException | PokerUnavailableException later) {
-        // As said.
+      } catch (PatchException | PokerUnavailableException later) {
+        // As said. Whoever asks for something next hears of it, if the target has ended.
       }
     }
   }

@@ -11,8 +11,8 @@ public sealed interface ProbeStand {
   }
 
   /**
-   * A breakpoint that stays: each pass traps, some microseconds, and the process is traced as long
-   * as it stands.
+   * A breakpoint that stays: each pass traps, some ten microseconds, and the process is traced as
+   * long as it stands.
    *
    * @param reason why no jump can stand there, with the planner's rule where it is one's
    */

@@ -6,8 +6,8 @@ public enum ProbeStands {
   JUMPS,
   /**
    * Where no jump can stand, as breakpoints that stay: a thread that comes there traps, which takes
-   * some microseconds, and as long as one stands the process is traced by a process of ours, so no
-   * debugger can attach to it. Forked children don't have them.
+   * some ten microseconds, and as long as one stands the process is traced by a process of ours, so
+   * no debugger can attach to it. Forked children don't have them.
    */
   BREAKPOINTS_TOO
 }

@@ -1,8 +1,10 @@
 package io.github.textpoke.x86.probe;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.google.common.collect.ImmutableList;
+import io.github.textpoke.PatchException.PlanRefusedException;
 import io.github.textpoke.apply.AttachOptions;
 import io.github.textpoke.apply.Patch;
 import io.github.textpoke.apply.PatchStatus;
@@ -12,6 +14,8 @@ import io.github.textpoke.fixtures.Fixture;
 import io.github.textpoke.fixtures.RequiresPtrace;
 import io.github.textpoke.linux.Kernel;
 import io.github.textpoke.process.ProcStatus;
+import io.github.textpoke.x86.detour.Detour;
+import io.github.textpoke.x86.detour.Detours;
 import io.github.textpoke.x86.plan.CodeLine;
 import io.github.textpoke.x86.plan.X86Planner;
 import java.io.BufferedReader;
@@ -434,6 +438,31 @@ final class BreakpointProbesTest {
       }
       program.command("stop");
       awaitStopped(program);
+      assertThat(probe.snapshot().total()).isEqualTo(program.counter("through"));
+    }
+  }
+
+  @Test
+  void overABreakpointNothingElseStandsAndBesideItAllDoes() {
+    try (Fixture program = stays();
+        TargetProcess process = TargetProcess.attach(program.pid());
+        Probe probe = probe(process, "stays:tiny")) {
+      probe.arm();
+      program.command("go");
+      assertThat(probe(process, "stays:tiny").unprobed())
+          .singleElement()
+          .satisfies(function -> assertThat(function.reason()).contains("revert it first"));
+      assertThatThrownBy(() -> Detours.in(process).at("stays:entered").toItself())
+          .isInstanceOf(PlanRefusedException.class);
+      assertThatThrownBy(() -> Detours.in(process).at("stays:tiny").toItself())
+          .isInstanceOf(PlanRefusedException.class);
+      Detour beside = Detours.in(process).at("stays:looped").toItself();
+      awaitCalls(program, "through");
+      beside.revert();
+      awaitCalls(program, "through");
+      program.command("stop");
+      awaitStopped(program);
+      assertThat(probe.snapshot().total()).isLessThanOrEqualTo(program.counter("calls"));
       assertThat(probe.snapshot().total()).isEqualTo(program.counter("through"));
     }
   }
