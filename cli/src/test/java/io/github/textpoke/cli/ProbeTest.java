@@ -113,6 +113,23 @@ class ProbeTest {
   }
 
   @Test
+  void countsThePassesOfAnInstruction() {
+    try (Fixture stays = Fixture.start("stays", "--threads", "1")) {
+      stays.command("go");
+      String site = "0x" + Long.toHexString(stays.address("at_jump"));
+      JsonObject counted = Run.of("probe", stays.pid(), site, "--for", "100ms", "--json").json();
+
+      JsonObject functions = counted.getAsJsonObject("functions");
+      String name = functions.keySet().iterator().next();
+      assertThat(name).matches("stays:looped\\+.*");
+      // Eight passes a call.
+      assertThat(functions.getAsJsonObject(name).get("count").getAsLong())
+          .isBetween(1L, 8 * stays.counter("calls"));
+      stays.assertHealthy();
+    }
+  }
+
+  @Test
   void aPatternThatMatchesNothingIsBadUsage() {
     Run run = Run.of("probe", program.pid(), "libc:no_such_*", "--for", "1ms");
 

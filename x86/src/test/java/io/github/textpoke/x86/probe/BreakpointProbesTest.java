@@ -44,7 +44,7 @@ final class BreakpointProbesTest {
   private static final int LOOPS = 9;
   private static final int CHILD_CALLS = 1000;
   private static final int SIGKILL = 9;
-  private static final int BIRTHS = 30;
+  private static final int BIRTHS = Boolean.getBoolean("soak") ? 300 : 30;
   private static final List<String> BIRTH = List.of("fork", "vfork", "thread");
   private static final long SEED = 6;
   private static final int INSTRUCTIONS = Boolean.getBoolean("soak") ? 40 : 4;
