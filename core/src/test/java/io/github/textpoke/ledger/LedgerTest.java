@@ -1,5 +1,6 @@
 package io.github.textpoke.ledger;
 
+import static java.nio.ByteOrder.LITTLE_ENDIAN;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -9,6 +10,7 @@ import io.github.textpoke.ledger.Progress.State;
 import io.github.textpoke.plan.PatchPlan;
 import io.github.textpoke.verify.PlanKinds;
 import io.github.textpoke.verify.PlanKinds.Kind;
+import java.nio.ByteBuffer;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -198,6 +200,55 @@ class LedgerTest {
           .isEqualTo(new LedgerContents(ImmutableList.of(again), ImmutableList.of()));
     }
     assertThat(new TargetBytes(START, 32 + record - 8).ledger().add(Notes.of(2000))).isEmpty();
+  }
+
+  @Test
+  void tellsHowMuchRoomIsMissingForPatchesThatAreToCome() {
+    List<PatchNote> coming = List.of(Notes.of(2000), Notes.of(3000));
+
+    int missing = ledger.missingRoom(coming);
+    TargetBytes large = new TargetBytes(START, missing);
+
+    assertThat(missing).isGreaterThan(Ledger.segmentSize(Notes.of(2000)));
+    assertThat(large.ledger().missingRoom(coming)).isZero();
+    coming.forEach(note -> add(large.ledger(), note));
+    assertThat(large.ledger().read().entries()).hasSize(2);
+    assertThat(large.ledger().missingRoom(List.of(Notes.of(2000))))
+        .isEqualTo(Ledger.segmentSize(Notes.of(2000)));
+  }
+
+  @Test
+  void whatHasChangedSinceItWasReadIsReadAgain() {
+    LedgerEntry first = add(ledger, Notes.of(1));
+    LedgerEntry second = add(ledger, Notes.labelled("another", 3));
+    assertThat(ledger.read().entries()).containsExactly(first, second);
+
+    ledger.progress(first, APPLIED);
+    assertThat(ledger.read().entries())
+        .extracting(LedgerEntry::progress)
+        .containsExactly(APPLIED, second.progress());
+    assertThat(ledger.read().entries().get(1).note()).isSameAs(second.note());
+
+    target.bytes[(int) (second.address() - START) + LedgerLayout.NOTE + 12] ^= 1;
+    assertThat(ledger.read().entries()).hasSize(1);
+    assertThat(ledger.read().damaged()).hasSize(1);
+    target.bytes[(int) (second.address() - START) + LedgerLayout.NOTE + 12] ^= 1;
+    assertThat(ledger.read().damaged()).isEmpty();
+    assertThat(ledger.read().entries().get(1)).isEqualTo(second);
+  }
+
+  @Test
+  void aNoteThatAnotherOneWithTheSameChecksumHasReplacedIsReadAgain() throws Exception {
+    byte[] one = new byte[(int) NoteBytes.length(Notes.of(1))];
+    byte[] other = one.clone();
+    NoteBytes.write(ByteBuffer.wrap(one).order(LITTLE_ENDIAN), 1, Notes.of(1));
+    NoteBytes.write(ByteBuffer.wrap(other).order(LITTLE_ENDIAN), 2, Notes.of(1));
+    ReadSegment read = new ReadSegment(target.segment().get(0));
+
+    read.wrote(one, 0, one.length, 7, 1, Notes.of(1));
+
+    assertThat(read.note(one, 0, one.length, 7).id()).isEqualTo(1);
+    assertThat(read.note(other, 0, other.length, 7).id()).isEqualTo(2);
   }
 
   /** The format is read by other releases: this changes with its version only. */

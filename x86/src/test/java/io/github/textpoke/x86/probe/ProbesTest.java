@@ -9,6 +9,8 @@ import io.github.textpoke.PatchException.WrongStateException;
 import io.github.textpoke.apply.PatchStatus;
 import io.github.textpoke.apply.TargetProcess;
 import io.github.textpoke.fixtures.Fixture;
+import io.github.textpoke.process.Mapping;
+import io.github.textpoke.process.MemoryMap;
 import io.github.textpoke.x86.detour.Detour;
 import io.github.textpoke.x86.detour.DetourSite;
 import io.github.textpoke.x86.detour.Detours;
@@ -202,6 +204,32 @@ final class ProbesTest {
           .hasMessageContaining("reserve a larger pool");
       assertThat(TargetProcess.status(program.pid()).patches()).isEmpty();
     }
+  }
+
+  @Test
+  void toArmMapsNothing() {
+    try (Fixture program = probed("--threads", "1");
+        TargetProcess process = TargetProcess.attach(program.pid())) {
+      Probe probe = Probes.in(process).at("libc:*", ProbeAction.count());
+      assertThat(probe.functions()).hasSizeGreaterThan(2_000);
+      List<Mapping> ours = ours(program);
+      for (int i = 0; i < 3; i++) {
+        probe.arm();
+        assertThat(ours(program)).isEqualTo(ours);
+        probe.disarm();
+        assertThat(ours(program)).isEqualTo(ours);
+      }
+    }
+  }
+
+  /** The mappings that stay: code, data, ledger. */
+  private static List<Mapping> ours(Fixture program) {
+    return MemoryMap.read(program.pid()).mappings().stream()
+        .filter(
+            each ->
+                each.path().startsWith("/memfd:textpoke-out-of-line")
+                    || each.path().startsWith("/memfd:textpoke-ledger"))
+        .toList();
   }
 
   @Test
