@@ -44,6 +44,12 @@ compile displaced -Wl,--section-start=fixture_repl=0x11234000
 compile busy
 compile plain
 compile captured
+
+if [ ! captured_hook.c -ot "$out/captured_hook.so" ]; then
+  # shellcheck disable=SC2086
+  gcc $flags -fPIC -fno-plt -shared -o "$out/captured_hook.so" captured_hook.c
+fi
+
 compile probed -fno-builtin-llabs
 compile stays
 compile syncer

@@ -240,10 +240,15 @@ final class CodeMemory {
             ImmutableList.of(ofCode, new Extent(data.getAsLong(), align(patch.dataSize()))));
   }
 
-  private static Placed made(CodePatch patch, ImmutableList<Extent> memory) {
-    Made made = patch.make(memory.get(0).start(), data(memory));
+  /**
+   * @param own memory, of the code and perhaps of the data
+   */
+  private static Placed made(CodePatch patch, ImmutableList<Extent> own) {
+    Made made = patch.make(own.get(0).start(), data(own));
     checkState(made.code().length() <= patch.codeSize(), "more code than was asked for");
     checkState(made.data().length() <= patch.dataSize(), "more data than was asked for");
+    ImmutableList<Extent> memory =
+        ImmutableList.<Extent>builder().addAll(own).addAll(patch.callees()).build();
     return new Placed(made, new DetourNote(made.bypass(), memory), null);
   }
 
@@ -288,8 +293,10 @@ final class CodeMemory {
           entry.progress().state() == State.RETIRED
               ? entry.note().detour().orElseThrow().memory()
               : ImmutableList.of();
+      int own = hasData ? 2 : 1;
       boolean fits =
-          memory.size() == (hasData ? 2 : 1)
+          memory.size() == own + patch.callees().size()
+              && memory.subList(own, memory.size()).equals(patch.callees())
               && memory.get(0).length() == align(patch.codeSize())
               && (!hasData || memory.get(1).length() == align(patch.dataSize()));
       if (fits && reaches(memory.get(0).start(), patch)) {
@@ -353,7 +360,7 @@ final class CodeMemory {
 
   private void write(Placed placed) {
     ImmutableList<Extent> memory = placed.note().memory();
-    if (memory.size() > 1) {
+    if (placed.made().data().length() > 0) {
       engine.fill(memory.get(1).start(), placed.made().data());
     }
     engine.fill(memory.get(0).start(), placed.made().code());

@@ -1,6 +1,8 @@
 package io.github.textpoke.apply;
 
+import com.google.common.collect.ImmutableList;
 import io.github.textpoke.CodeBytes;
+import io.github.textpoke.ledger.Extent;
 import io.github.textpoke.plan.PatchPlan;
 import java.util.Optional;
 
@@ -53,6 +55,15 @@ public interface CodePatch {
    */
   default Optional<String> pool() {
     return Optional.empty();
+  }
+
+  /**
+   * Memory that is not its own and that its code calls into: it must be there, and not change, as
+   * long as the patch has its code, also after it is reverted. That is noted in the ledger, for who
+   * could take it away.
+   */
+  default ImmutableList<Extent> callees() {
+    return ImmutableList.of();
   }
 
   /**

@@ -12,7 +12,7 @@ import io.github.textpoke.plan.Poke;
  * @param bypass makes that code lead on to what the patch has replaced: for a patch that is to go
  *     while another one stands over it. Each of its pokes is one instruction for one
  * @param memory what the code and its data take. Threads may run there after the patch is reverted,
- *     so it stays the patch's own until the record goes
+ *     so it stays the patch's own until the record goes. Behind that, what else the code calls into
  */
 public record DetourNote(PatchPlan bypass, ImmutableList<Extent> memory) {
   /** The most extents. */

@@ -1,6 +1,7 @@
 package io.github.textpoke.x86.detour;
 
 import com.google.common.collect.ImmutableList;
+import io.github.textpoke.PatchException.UnsupportedPlatformException;
 import io.github.textpoke.x86.target.Assembler;
 import io.github.textpoke.x86.target.Assembler.Operation;
 import io.github.textpoke.x86.target.Assembler.Register;
@@ -12,11 +13,12 @@ import io.github.textpoke.x86.target.Assembler.Register;
  * without a promise not to use them.
  *
  * <p>Around the call, rsp is lowered to a multiple of 64 (XSAVE needs that, and calls need a
- * multiple of 16 whatever the caller's alignment was), and the direction flag is clear.
+ * multiple of 16 whatever the caller's alignment was), and the direction flag is clear. The
+ * processor must have {@linkplain #requireState XSAVE}. Of one thread.
  */
-final class OutsideCall {
+public final class OutsideCall {
   /** Bytes at rsp during the call that the callee may be given. */
-  static final int SCRATCH = 64;
+  public static final int SCRATCH = 64;
 
   /**
    * x87, SSE, AVX, and the three of AVX-512: all that hold what a C function may clobber (SDM vol.
@@ -41,11 +43,23 @@ final class OutsideCall {
   private final int depth;
 
   /**
+   * Calls from one body.
+   *
    * @param depth how many bytes below rbp rsp is outside of the calls
    */
-  OutsideCall(Assembler code, int depth) {
+  public OutsideCall(Assembler code, int depth) {
     this.code = code;
     this.depth = depth;
+  }
+
+  /**
+   * Does nothing where calls can be made.
+   *
+   * @param what needs them, for the message
+   * @throws UnsupportedPlatformException where the processor has no XSAVE
+   */
+  public static void requireState(String what) {
+    Processor.require("xsave", what);
   }
 
   /**
@@ -55,7 +69,7 @@ final class OutsideCall {
    * @param arguments loads argument registers; RSP points to {@value #SCRATCH} free bytes
    * @param results takes from RAX and the free bytes what is of interest, to RCX and RSI
    */
-  void emit(long function, Runnable arguments, Runnable results) {
+  public void emit(long function, Runnable arguments, Runnable results) {
     SAVED.forEach(code::push);
     code.operate(Operation.SUB, Register.RSP, SCRATCH + STATE_SIZE);
     code.operate(Operation.AND, Register.RSP, -64);

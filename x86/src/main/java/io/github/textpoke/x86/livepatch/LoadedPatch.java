@@ -11,6 +11,7 @@ import com.google.common.collect.ImmutableList;
 import io.github.textpoke.PatchException;
 import io.github.textpoke.PatchException.CodeInUseException;
 import io.github.textpoke.PatchException.LivePatchFailedException;
+import io.github.textpoke.PatchException.NoSuchSymbolException;
 import io.github.textpoke.PatchException.Outcome;
 import io.github.textpoke.PatchException.TargetExecedException;
 import io.github.textpoke.PatchException.TargetGoneException;
@@ -107,6 +108,11 @@ public final class LoadedPatch {
         .collect(ImmutableList.toImmutableList());
   }
 
+  /** The process that it is in. */
+  public int pid() {
+    return process.pid();
+  }
+
   /** Its number among the live patches of the process, from 1. */
   public long id() {
     return id;
@@ -123,6 +129,24 @@ public final class LoadedPatch {
    */
   public long bias() {
     return notes().bias();
+  }
+
+  /**
+   * The absolute address of a function or of data that its object exports. The file that it was
+   * loaded from says where that is.
+   *
+   * @param symbol without version, mangled
+   * @throws NoSuchSymbolException if it exports none of that name
+   * @throws WrongStateException if it was unloaded, or its file is not there any more or another
+   *     one
+   */
+  public long address(String symbol) {
+    return new ObjectSymbols(process, notes()).address(symbol);
+  }
+
+  /** Where its object is mapped. */
+  public Extent object() {
+    return notes().object();
   }
 
   /** As it was described. */
@@ -217,8 +241,8 @@ public final class LoadedPatch {
    * Takes its object out of the process: runs its finalizers, and unmaps it when nothing refers to
    * it any more. Ask again for one that is unregistered already.
    *
-   * @return what keeps it in the process, in words: then it is {@link PatchState#UNREGISTERED};
-   *     empty: it is gone
+   * @return what keeps it in the process, in words: then it is {@link PatchState#UNREGISTERED}, or,
+   *     as long as a probe calls it, what it was; empty: it is gone
    * @throws WrongStateException if it is enabled
    */
   public Optional<String> unload() {
@@ -453,6 +477,10 @@ public final class LoadedPatch {
 
   private Optional<String> unloadAlone() {
     PatchNotes notes = notes();
+    Optional<String> caller = new Unloading(patches, this).caller(notes);
+    if (caller.isPresent()) {
+      return caller;
+    }
     takeBack();
     if (state() != UNREGISTERED) {
       for (long finalizer : notes.finalizers()) {

@@ -4,6 +4,7 @@ import com.google.common.collect.ImmutableList;
 import io.github.textpoke.apply.CodeReference;
 import io.github.textpoke.apply.PatchStatus;
 import io.github.textpoke.apply.TargetProcess;
+import io.github.textpoke.ledger.DetourNote;
 import io.github.textpoke.ledger.Extent;
 import io.github.textpoke.plan.Poke;
 import io.github.textpoke.x86.livepatch.PatchNotes.GateArea;
@@ -25,7 +26,7 @@ final class Unloading {
 
   /** What refers to its memory, in words; empty: nothing that we know of does. */
   Optional<String> holder(PatchNotes notes) {
-    Optional<String> chained = chained(notes);
+    Optional<String> chained = chained(notes).or(() -> caller(notes)).or(() -> lateCaller(notes));
     if (chained.isPresent()) {
       return chained;
     }
@@ -84,6 +85,38 @@ final class Unloading {
       }
     }
     return Optional.empty();
+  }
+
+  /** A patch that stands and whose code calls into it, in words: a probe's. */
+  Optional<String> caller(PatchNotes notes) {
+    return calling(notes).stream()
+        .filter(status -> status.state() != PatchStatus.State.RETIRED)
+        .findFirst()
+        .map(Unloading::calls);
+  }
+
+  /** One that was reverted, and a thread is in its code. */
+  private Optional<String> lateCaller(PatchNotes notes) {
+    return calling(notes).stream().filter(this::isRun).findFirst().map(Unloading::calls);
+  }
+
+  private List<PatchStatus> calling(PatchNotes notes) {
+    return process.status().patches().stream()
+        .filter(status -> memory(status).stream().anyMatch(notes.object()::overlaps))
+        .toList();
+  }
+
+  private static ImmutableList<Extent> memory(PatchStatus status) {
+    return status.entry().note().detour().map(DetourNote::memory).orElse(ImmutableList.of());
+  }
+
+  private static String calls(PatchStatus status) {
+    return "patch %d (%s) calls it".formatted(status.entry().id(), status.entry().note().label());
+  }
+
+  private boolean isRun(PatchStatus status) {
+    ImmutableList<Extent> memory = memory(status);
+    return process.unused(memory).size() < memory.size();
   }
 
   /** Unmaps all of it. */

@@ -25,6 +25,10 @@ final class ArmedObject {
   private final ProbeAction action;
   private final ThreadKey key;
   private final OptionalInt threadId;
+
+  /** Null: it calls nothing. */
+  private final @Nullable Callee callee;
+
   private final ProbePool pool;
 
   /** Where it counts, if that is not beside the code; nobody else ever gets that memory. */
@@ -118,6 +122,8 @@ final class ArmedObject {
         action instanceof ProbeAction.Capture && key == ThreadKey.POINTER
             ? ThreadKeys.threadIdAt(process)
             : OptionalInt.empty();
+    this.callee =
+        action instanceof ProbeAction.Calling calling ? Callee.of(calling, process.pid()) : null;
     this.pool = pool;
     this.shared = shared;
     this.patch = made(targets);
@@ -140,6 +146,9 @@ final class ArmedObject {
       return new LatencySlots(now, table, action.condition(), key);
     }
     CounterTable table = new CounterTable(functions, pool.threads());
+    if (callee != null) {
+      return new CallSlots(now, table, action.condition(), key, callee);
+    }
     return new CountSlots(now, table, action.condition(), key, shared);
   }
 
@@ -193,6 +202,9 @@ final class ArmedObject {
   }
 
   ApplyReport arm(String label) {
+    if (callee != null) {
+      callee.check();
+    }
     Patch applied = process.apply(patch, label + breakpoints());
     last = applied;
     isArmed = true;

@@ -3,6 +3,7 @@ package io.github.textpoke.x86.probe;
 import static com.google.common.base.Preconditions.checkArgument;
 
 import com.google.common.collect.ImmutableList;
+import io.github.textpoke.x86.livepatch.LoadedPatch;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.Collectors;
@@ -110,6 +111,26 @@ public sealed interface ProbeAction {
     }
   }
 
+  /**
+   * It counts, and calls a function of a live patch.
+   *
+   * @param patch whose object has the function, of the process that is probed
+   * @param function its name, without version
+   * @param condition which calls
+   */
+  record Calling(LoadedPatch patch, String function, CallCondition condition)
+      implements ProbeAction {
+    @Override
+    public Calling when(CallCondition also) {
+      return new Calling(patch, function, condition.and(also));
+    }
+
+    @Override
+    public String toString() {
+      return withCondition("call of " + function + " of live patch " + patch.id(), condition);
+    }
+  }
+
   private static String withCondition(String action, CallCondition condition) {
     return condition.isAlways() ? action : action + " when " + condition;
   }
@@ -163,6 +184,34 @@ public sealed interface ProbeAction {
         ImmutableList.copyOf(arguments), Optional.empty(), Capture.RECORDS, CallCondition.ALWAYS);
   }
 
+  /**
+   * Counts calls, and before each one calls a function of a live patch's object, on the thread that
+   * makes it. The live patch need not be enabled, and may replace nothing; it can't be unloaded as
+   * long as the probe is armed. The function is a C function:
+   *
+   * <pre>{@code
+   * struct call {  // as it was at the entry; what is changed there the probed function gets
+   *   uint64_t rdi, rsi, rdx, rcx, r8, r9;  // the first six arguments
+   *   uint64_t rax, r10, r11, flags, rbp;
+   *   const void *back;                     // the return address: not to be changed
+   *   const uint64_t more[];                // arguments on the stack
+   * };
+   * void on_call(struct call *call);
+   * }</pre>
+   *
+   * <p>All that the ABI lets it change is as before afterwards, but for what it writes to the
+   * struct: vector registers and the x87 state too, but not errno. It runs where the probed
+   * function would, in handlers of signals too, with 3 KiB less of the stack. It must not call the
+   * probed function in whatever way, and what it throws can't be caught: there is no unwind
+   * information of the code that calls it, though a frame that is found by rbp.
+   *
+   * @param patch of the process that is probed
+   * @param function its name, without version
+   */
+  static Calling calling(LoadedPatch patch, String function) {
+    return new Calling(patch, function, CallCondition.ALWAYS);
+  }
+
   /** Whether exits are patched too. */
   default boolean isAtExits() {
     return this instanceof Latency
@@ -171,6 +220,6 @@ public sealed interface ProbeAction {
 
   /** Whether it takes the processor's time. */
   default boolean takesTime() {
-    return !(this instanceof Count);
+    return this instanceof Latency || this instanceof Capture;
   }
 }

@@ -3,6 +3,7 @@ package io.github.textpoke.x86.probe;
 import com.google.common.collect.ImmutableList;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.apply.CodePatch;
+import io.github.textpoke.ledger.Extent;
 import io.github.textpoke.plan.PatchPlan;
 import io.github.textpoke.process.ImageInMemory;
 import io.github.textpoke.x86.plan.X86Planner;
@@ -73,6 +74,11 @@ final class ProbePatch implements CodePatch {
   @Override
   public boolean keepsData() {
     return true;
+  }
+
+  @Override
+  public ImmutableList<Extent> callees() {
+    return slots.callees();
   }
 
   @Override

@@ -3,10 +3,11 @@ package io.github.textpoke.x86.probe;
 import com.google.common.collect.ImmutableList;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.apply.TargetProcess;
+import io.github.textpoke.ledger.Extent;
 import io.github.textpoke.plan.PatchPlan;
 
 /** What a probe brings into the target for the functions of one object. */
-sealed interface ProbeSlots permits CountSlots, LatencySlots, CaptureSlots {
+sealed interface ProbeSlots permits CountSlots, LatencySlots, CaptureSlots, CallSlots {
   /** Bytes of code, at most. */
   int codeSize();
 
@@ -29,6 +30,11 @@ sealed interface ProbeSlots permits CountSlots, LatencySlots, CaptureSlots {
       long data,
       ImmutableList.Builder<PatchPlan> plans,
       ImmutableList.Builder<PatchPlan> bypasses);
+
+  /** What the code calls into. */
+  default ImmutableList<Extent> callees() {
+    return ImmutableList.of();
+  }
 
   /**
    * What was seen until now.

@@ -150,4 +150,18 @@ final class ProbeListingTest {
     CaptureWriter writer = capturing(CAPTURE.withReturned(IntegerType.INT64));
     compare("capture_exit.txt", writer.exit(FUNCTION, true, writer.nextSlot()));
   }
+
+  @Test
+  void aSlotThatCallsTheUsersFunctionIsThatOfTheListing() throws IOException {
+    CallWriter writer =
+        new CallWriter(
+            CODE,
+            DATA,
+            new CounterTable(FUNCTIONS, THREADS),
+            Argument.of(1).isEqualTo(0),
+            ThreadKey.POINTER,
+            0x7f00_0030_0000L);
+    writer.slot(FUNCTION, at -> RETURN);
+    compare("call_slot_when.txt", from(writer.bytes(), CallWriter.HEAD));
+  }
 }
