@@ -53,6 +53,9 @@ final class CaptureRing {
   /** Delivered or lost. */
   private long settled;
 
+  /** How many calls were counted when it was drained last. */
+  private long known;
+
   private boolean isClosed;
 
   /**
@@ -101,11 +104,11 @@ final class CaptureRing {
         calls.forEach(taken);
         settled += calls.size() + lost;
         // Should the memory be given away before the next time, it is known what has got lost.
-        counted.getAsLong();
+        known = counted.getAsLong();
         return lost;
       }
     }
-    return close(counted.getAsLong());
+    return close(Math.max(known, counted.getAsLong()));
   }
 
   /** The memory is somebody else's: all that was counted and not taken is lost. */

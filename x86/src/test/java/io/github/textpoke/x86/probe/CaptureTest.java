@@ -11,6 +11,7 @@ import java.time.Duration;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.OptionalLong;
 import java.util.Set;
@@ -186,6 +187,47 @@ final class CaptureTest {
           .isBetween(0L, returns ? 2L * THREADS * rounds : 0L);
       assertThat(taken.delivered()).isGreaterThan(rounds);
       assertThat(taken.lost).isPositive();
+    }
+  }
+
+  @Test
+  void whereNoJumpCanStandABreakpointLeadsToTheSameBody() {
+    int calls = 200;
+    try (Fixture program =
+            Fixture.start("stays", "--threads", "2", "--calls", Integer.toString(calls));
+        TargetProcess process = TargetProcess.attach(program.pid())) {
+      Probe probe =
+          Probes.in(process)
+              .at("stays:tiny", ProbeAction.capture(Argument.of(1)), ProbeStands.BREAKPOINTS_TOO);
+      assertThat(probe.functions().get(0).stand()).isInstanceOf(ProbeStand.Breakpoint.class);
+      probe.arm();
+      program.command("go");
+      awaitStopped(program, 2);
+      CapturedCalls captured = probe.drain();
+      assertThat(captured.calls()).hasSize(2 * calls);
+      assertThat(captured.lost()).isZero();
+      probe.disarm();
+    }
+  }
+
+  @Test
+  void twoOfOneFunctionCaptureTheSameCalls() {
+    try (Fixture program = captured("--threads", "1", "--calls", "1000");
+        TargetProcess process = TargetProcess.attach(program.pid())) {
+      Probes probes = Probes.in(process);
+      ProbeAction.Capture returned = ALL.withReturned(IntegerType.INT64);
+      Probe below = probes.at("captured:six", returned);
+      below.arm();
+      Probe above = probes.at("captured:six", ALL);
+      above.arm();
+      program.command("go");
+      awaitStopped(program, 1);
+      for (Probe probe : List.of(above, below)) {
+        Taken taken = new Taken(probe == below ? returned : ALL);
+        taken.drain(probe);
+        assertThat(taken.delivered()).isEqualTo(1000);
+        assertThat(taken.lost).isZero();
+      }
     }
   }
 
