@@ -18,6 +18,7 @@ import io.github.textpoke.apply.Recording.Marks;
 import io.github.textpoke.apply.internal.SessionLayout;
 import io.github.textpoke.linux.Errno;
 import io.github.textpoke.linux.Kernel;
+import io.github.textpoke.linux.NativeBytes;
 import io.github.textpoke.linux.ProcMem;
 import io.github.textpoke.plan.Step;
 import io.github.textpoke.process.MemoryMap;
@@ -80,6 +81,7 @@ final class PokerEngine implements Engine {
 
   private String remark = "";
 
+  private final NativeBytes scratch = new NativeBytes(Long.BYTES);
   private final SavedContexts contexts = new SavedContexts();
 
   /** Why the target's memory could not be looked at the last time; null: it could. */
@@ -215,6 +217,23 @@ final class PokerEngine implements Engine {
     throw new PokerUnavailableException("it did not stay in the target");
   }
 
+  /**
+   * A poker that stays has to do for as long as threads come to its breakpoints, on a processor
+   * that others want too: in real time while a plan is under way, and else not.
+   */
+  private void setRealTime(PokerSession now, boolean isUnderWay) {
+    if (!options.realtime() || !now.hasStanding()) {
+      return;
+    }
+    for (int each : new int[] {now.helper(), now.poker()}) {
+      if (each != 0 && isUnderWay) {
+        Kernel.setFifo(each, scratch);
+      } else if (each != 0) {
+        Kernel.setNormal(each, scratch);
+      }
+    }
+  }
+
   private PokerSession start(int ledgerSize) {
     PokerSession begun = starter.start(ledgerSize, lease);
     standing.adopt(begun);
@@ -286,7 +305,10 @@ final class PokerEngine implements Engine {
         now.onLook(() -> lookForContexts(now, plan));
       }
       now.memory.setLong(SessionLayout.WANTED_HOLD, held);
-      if (request(SessionLayout.COMMAND_APPLY) && !isStale(now) && !isRefused(now)) {
+      setRealTime(now, true);
+      boolean isAnswered = request(SessionLayout.COMMAND_APPLY);
+      setRealTime(now, false);
+      if (isAnswered && !isStale(now) && !isRefused(now)) {
         remark = where.remark;
         conclude(now, plan);
         return;
@@ -466,6 +488,7 @@ final class PokerEngine implements Engine {
           if (now.hasStanding() && !request(SessionLayout.COMMAND_WAKE)) {
             continue;
           }
+          setRealTime(now, false);
           held = now.memory.getLong(SessionLayout.HOLD);
           hold = new Object();
           threads = (int) now.memory.getLong(SessionLayout.THREADS);

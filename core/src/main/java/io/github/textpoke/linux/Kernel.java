@@ -66,6 +66,7 @@ public final class Kernel {
   private static final int SYS_CLOCK_GETTIME = 228;
   private static final int CLOCK_MONOTONIC = 1;
   private static final int KCMP_VM = 1;
+  private static final int SCHED_OTHER = 0;
   private static final int SCHED_FIFO = 1;
   private static final int WNOHANG = 1;
   private static final int WALL = 0x40000000;
@@ -132,11 +133,25 @@ public final class Kernel {
    * @param scratch at least 4 bytes
    */
   public static long setFifo(int tid, NativeBytes scratch) {
-    scratch.put(0, (byte) 1);
+    return setScheduler(tid, SCHED_FIFO, 1, scratch);
+  }
+
+  /**
+   * Takes real-time scheduling of a thread back.
+   *
+   * @param tid 0 for the calling thread
+   * @param scratch at least 4 bytes
+   */
+  public static long setNormal(int tid, NativeBytes scratch) {
+    return setScheduler(tid, SCHED_OTHER, 0, scratch);
+  }
+
+  private static long setScheduler(int tid, int policy, int priority, NativeBytes scratch) {
+    scratch.put(0, (byte) priority);
     scratch.put(1, (byte) 0);
     scratch.put(2, (byte) 0);
     scratch.put(3, (byte) 0);
-    return call(SYS_SCHED_SETSCHEDULER, tid, SCHED_FIFO, scratch.address(0), 0, 0);
+    return call(SYS_SCHED_SETSCHEDULER, tid, policy, scratch.address(0), 0, 0);
   }
 
   /** Bytes that {@link #setAffinity} needs: 1024 processors, as libc's cpu_set_t. */

@@ -21,6 +21,7 @@ import io.github.textpoke.x86.plan.X86Planner;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -55,6 +56,7 @@ final class BreakpointProbesTest {
           "libc:malloc",
           "libc:__vsnprintf_internal",
           "libc:rand_r");
+  private static final String NORMAL = "0";
   private static final long LOOK_NANOS = 100_000;
 
   private static Fixture stays(String... arguments) {
@@ -264,6 +266,27 @@ final class BreakpointProbesTest {
       assertThat(program.counter("born_wrong")).isZero();
       program.assertHealthy();
     }
+  }
+
+  /** Else one of two processors would be its own. */
+  @Test
+  void aPokerThatStaysIsScheduledAsOthers() throws IOException {
+    try (Fixture program = stays();
+        TargetProcess process = TargetProcess.attach(program.pid());
+        Probe probe = probe(process, "stays:tiny")) {
+      probe.arm();
+      assertThat(policy(tracer(program))).isEqualTo(NORMAL);
+      try (TargetProcess other = TargetProcess.attach(program.pid())) {
+        assertThat(other.patches()).hasSize(1);
+        assertThat(policy(tracer(program))).isEqualTo(NORMAL);
+      }
+    }
+  }
+
+  /** Of a process: proc(5), the 41st field of its stat file. */
+  private static String policy(int process) throws IOException {
+    String stat = Files.readString(Path.of("/proc", Integer.toString(process), "stat"));
+    return stat.substring(stat.lastIndexOf(')') + 2).split(" ", -1)[41 - 3];
   }
 
   @Test
