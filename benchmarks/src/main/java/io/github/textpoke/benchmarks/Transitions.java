@@ -142,7 +142,8 @@ public final class Transitions {
     first.remove(NOTHING);
     first.forEach((name, one) -> System.out.print(TransitionTable.row(name + ", first", one)));
     observed.forEach((name, all) -> System.out.print(TransitionTable.row(name, all)));
-    List<Observation> calm = observed.remove(NOTHING);
+    List<Observation> calm = observed.getOrDefault(NOTHING, List.of());
+    observed.remove(NOTHING);
     System.out.print(
         TransitionTable.row(
             "all three", observed.values().stream().flatMap(List::stream).toList()));
