@@ -268,8 +268,16 @@ final class PokerEngine implements Engine {
     }
     PokerSession now = session;
     if (now == null) {
-      now = starter.start(ledgerSize, lease);
+      now = start(ledgerSize);
       session = now;
+      if (now.hasStanding()) {
+        // They have slept since the session before had to leave.
+        hold();
+        now = session;
+      }
+    }
+    if (now == null) {
+      return;
     }
     for (CompiledPlan plan : plans) {
       if (PlanLayout.fits(plan) && layOut(now, plan) == null) {

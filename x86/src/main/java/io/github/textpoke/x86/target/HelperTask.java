@@ -85,6 +85,7 @@ final class HelperTask {
             ImmutableList.of(),
             () -> {
               emitter.set(Shared.LENT_CALL, new Entry(lentCall).plus(NUMBER_LENGTH));
+              emitter.set(rested, shared.now.of());
               emitter.loop(
                   () -> {
                     emitter.when(

@@ -447,6 +447,22 @@ final class BreakpointProbesTest {
     }
   }
 
+  /** The ledger has no room for it, so a session is begun that makes some. */
+  @Test
+  void aBreakpointStandsAgainWhenALargeProbeIsMade() {
+    try (Fixture program = stays();
+        TargetProcess process = TargetProcess.attach(program.pid());
+        Probe probe = probe(process, "stays:tiny")) {
+      program.command("go");
+      probe.arm();
+      assertThat(probe(process, "libc:*").functions()).hasSizeGreaterThan(1000);
+      awaitCalls(program, "through");
+      program.command("stop");
+      awaitStopped(program);
+      assertThat(probe.snapshot().total()).isEqualTo(program.counter("through"));
+    }
+  }
+
   @Test
   void aBreakpointStandsAgainAfterWhatNeedsTheThreadsForItself() {
     try (Fixture program = stays();
