@@ -168,9 +168,9 @@ public sealed interface ProbeAction {
    * counted as lost when the note's place is used again. A function that goes on in another one by
    * a jump at its end has returned nothing.
    *
-   * <p>A record takes 128 bytes of the target's memory; where what calls return is kept, each of the
-   * {@linkplain ProbePool#threads threads} has 128 KiB of addresses for notes, of which pages are
-   * taken as they are used. A forked child has a copy of all that, which nobody drains.
+   * <p>A record takes 128 bytes of the target's memory; where what calls return is kept, each of
+   * the {@linkplain ProbePool#threads threads} has 128 KiB of addresses for notes, of which pages
+   * are taken as they are used. A forked child has a copy of all that, which nobody drains.
    *
    * @param arguments that are kept; none: the calls alone
    */
