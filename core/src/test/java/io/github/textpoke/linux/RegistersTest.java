@@ -134,6 +134,7 @@ final class RegistersTest {
           .put("CLOCK_MONOTONIC", "CLOCK_MONOTONIC")
           .put("KCMP_VM", "KCMP_VM")
           .put("SCHED_FIFO", "SCHED_FIFO")
+          .put("SCHED_OTHER", "SCHED_OTHER")
           .put("AFFINITY_SIZE", "sizeof(cpu_set_t)")
           .put("WALL", "__WALL")
           .put("WNOHANG", "WNOHANG")
