@@ -41,7 +41,7 @@ enum PatcherLoad {
 
   private static final int LARGE = 1 << 20;
   private static final int SMALL = 16;
-  private static final int REFUSALS = 5;
+  private static final int REFUSALS = 50;
   private static final long BREATH_NANOS = 300_000_000;
 
   final ImmutableList<String> jvmOptions;

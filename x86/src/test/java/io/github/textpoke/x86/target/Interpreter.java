@@ -131,6 +131,8 @@ final class Interpreter {
     return switch (jump) {
       case "jb" -> Long.compareUnsigned(left, right) < 0;
       case "jnb" -> Long.compareUnsigned(left, right) >= 0;
+      case "jbe" -> Long.compareUnsigned(left, right) <= 0;
+      case "jnbe" -> Long.compareUnsigned(left, right) > 0;
       case "jz" -> left == right;
       case "jnz" -> left != right;
       case "jl" -> left < right;
