@@ -33,6 +33,7 @@ class LiveTableTest {
       before = termios.tcgetattr(slave)
       def own():
           os.setsid()
+          signal.signal(signal.SIGINT, signal.SIG_DFL)
           fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
       running = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, preexec_fn=own)
       shown = b''
