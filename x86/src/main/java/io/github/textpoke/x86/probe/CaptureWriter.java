@@ -2,6 +2,7 @@ package io.github.textpoke.x86.probe;
 
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.x86.plan.X86Planner;
+import io.github.textpoke.x86.probe.ProbeCode.Counting;
 import io.github.textpoke.x86.probe.ProbeCode.Piece;
 import io.github.textpoke.x86.target.Assembler;
 import io.github.textpoke.x86.target.Assembler.Condition;
@@ -100,10 +101,7 @@ final class CaptureWriter implements EndsWriter {
   public void entry(int function, LongFunction<CodeBytes> goOn) {
     Piece piece = shared.new Piece(nextSlot());
     Assembler code = piece.code();
-    Label slow = new Label();
-    Label nobody = new Label();
-    Label found = new Label();
-    Label counted = new Label();
+    Counting counting = piece.counting(function, false);
     Label fails = new Label();
     Label refused = new Label();
     Label done = new Label();
@@ -117,11 +115,7 @@ final class CaptureWriter implements EndsWriter {
       code.operate(Operation.ADD, Register.RDX, function);
       code.store(Register.RSP, TAG, Register.RDX, Long.BYTES);
     }
-    piece.entry(slow, nobody);
-    code.place(found);
-    code.load(Register.RAX, Register.RCX, CounterTable.ROW, Long.BYTES);
-    code.increment(Register.RAX, function * Long.BYTES);
-    code.place(counted);
+    counting.count();
     if (table.isPaired()) {
       note(piece, done);
     } else {
@@ -134,12 +128,7 @@ final class CaptureWriter implements EndsWriter {
     code.place(done);
     restore(code);
     code.raw(goOn.apply(nextSlot() + code.size()).toByteArray());
-    code.place(slow);
-    piece.search(found);
-    code.place(nobody);
-    piece.sharedRow();
-    code.incrementForAll(Register.RCX, function * Long.BYTES);
-    code.jump(counted);
+    counting.elsewhere();
     if (table.isPaired()) {
       code.place(fails);
       removeNote(piece, done);

@@ -2,6 +2,7 @@ package io.github.textpoke.x86.probe;
 
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.x86.plan.X86Planner;
+import io.github.textpoke.x86.probe.ProbeCode.Counting;
 import io.github.textpoke.x86.probe.ProbeCode.Piece;
 import io.github.textpoke.x86.target.Assembler;
 import io.github.textpoke.x86.target.Assembler.Condition;
@@ -134,20 +135,13 @@ final class LatencyWriter implements EndsWriter {
   public void entry(int function, LongFunction<CodeBytes> goOn) {
     Piece piece = shared.new Piece(nextSlot());
     Assembler code = piece.code();
-    Label slow = new Label();
-    Label found = new Label();
-    Label counted = new Label();
-    Label nobody = new Label();
+    Counting counting = piece.counting(function, false);
     Label fails = new Label();
     Label done = new Label();
     code.nopForJump();
     ProbeCode.save(code);
     ConditionCode.write(code, condition, fails);
-    piece.entry(slow, nobody);
-    code.place(found);
-    code.load(Register.RAX, Register.RCX, CounterTable.ROW, Long.BYTES);
-    code.increment(Register.RAX, function * Long.BYTES);
-    code.place(counted);
+    counting.count();
     table.places().find(piece, cells);
     ProbeCode.now(code);
     code.store(Register.RCX, LatencyTable.POINTER, Register.RSP, Long.BYTES);
@@ -160,12 +154,7 @@ final class LatencyWriter implements EndsWriter {
     code.place(done);
     ProbeCode.restore(code);
     code.raw(goOn.apply(nextSlot() + code.size()).toByteArray());
-    code.place(slow);
-    piece.search(found);
-    code.place(nobody);
-    piece.sharedRow();
-    code.incrementForAll(Register.RCX, function * Long.BYTES);
-    code.jump(counted);
+    counting.elsewhere();
     if (!condition.isAlways()) {
       code.place(fails);
       forget(piece, done);

@@ -164,6 +164,59 @@ final class ProbeCode {
     void sharedRow() {
       piece.load(Register.RCX, sharedRow);
     }
+
+    /**
+     * Counts a call of a function. RAX and RCX are changed, and no other register.
+     *
+     * @param forAll whether others write to the thread's row too
+     */
+    Counting counting(int function, boolean forAll) {
+      return new Counting(this, function * Long.BYTES, forAll);
+    }
+  }
+
+  /** A call is counted: what most do at once, and apart from that what others do. */
+  static final class Counting {
+    private final Piece piece;
+    private final int offset;
+    private final boolean forAll;
+    private final Label slow = new Label();
+    private final Label nobody = new Label();
+    private final Label found = new Label();
+
+    /** Behind it. */
+    final Label counted = new Label();
+
+    private Counting(Piece piece, int offset, boolean forAll) {
+      this.piece = piece;
+      this.offset = offset;
+      this.forAll = forAll;
+    }
+
+    /** It goes on behind this. */
+    void count() {
+      Assembler code = piece.code();
+      piece.entry(slow, nobody);
+      code.place(found);
+      code.load(Register.RAX, Register.RCX, CounterTable.ROW, Long.BYTES);
+      if (forAll) {
+        code.incrementForAll(Register.RAX, offset);
+      } else {
+        code.increment(Register.RAX, offset);
+      }
+      code.place(counted);
+    }
+
+    /** Where nobody comes by falling through: for threads whose entry is elsewhere, or nowhere. */
+    void elsewhere() {
+      Assembler code = piece.code();
+      code.place(slow);
+      piece.search(found);
+      code.place(nobody);
+      piece.sharedRow();
+      code.incrementForAll(Register.RCX, offset);
+      code.jump(counted);
+    }
   }
 
   /**

@@ -2,8 +2,8 @@ package io.github.textpoke.x86.probe;
 
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.x86.plan.X86Planner;
+import io.github.textpoke.x86.probe.ProbeCode.Counting;
 import io.github.textpoke.x86.target.Assembler;
-import io.github.textpoke.x86.target.Assembler.Label;
 import io.github.textpoke.x86.target.Assembler.Register;
 import java.io.ByteArrayOutputStream;
 import java.util.function.LongFunction;
@@ -92,26 +92,15 @@ final class ProbeWriter {
   long slot(int function, boolean isInside, LongFunction<CodeBytes> copy) {
     ProbeCode.Piece piece = shared.new Piece(nextSlot());
     Assembler code = piece.code();
-    Label slow = new Label();
-    Label found = new Label();
-    Label done = new Label();
-    Label nobody = new Label();
+    Counting counting = piece.counting(function, isShared);
     code.nopForJump();
     if (isInside) {
       code.raw(BEHIND_RED_ZONE.toByteArray());
     }
     code.store(Register.RSP, ProbeCode.SAVED_RAX, Register.RAX, Long.BYTES);
     code.store(Register.RSP, ProbeCode.SAVED_RCX, Register.RCX, Long.BYTES);
-    ConditionCode.write(code, condition, done);
-    piece.entry(slow, nobody);
-    code.place(found);
-    code.load(Register.RAX, Register.RCX, CounterTable.ROW, Long.BYTES);
-    if (isShared) {
-      code.incrementForAll(Register.RAX, function * Long.BYTES);
-    } else {
-      code.increment(Register.RAX, function * Long.BYTES);
-    }
-    code.place(done);
+    ConditionCode.write(code, condition, counting.counted);
+    counting.count();
     code.load(Register.RCX, Register.RSP, ProbeCode.SAVED_RCX, Long.BYTES);
     code.load(Register.RAX, Register.RSP, ProbeCode.SAVED_RAX, Long.BYTES);
     if (isInside) {
@@ -119,12 +108,7 @@ final class ProbeWriter {
     }
     long copied = nextSlot() + code.size();
     code.raw(copy.apply(copied).toByteArray());
-    code.place(slow);
-    piece.search(found);
-    code.place(nobody);
-    piece.sharedRow();
-    code.incrementForAll(Register.RCX, function * Long.BYTES);
-    code.jump(done);
+    counting.elsewhere();
     int size = slotSize(condition);
     if (code.size() > size) {
       throw new IllegalStateException("a slot of %d bytes in %d".formatted(code.size(), size));

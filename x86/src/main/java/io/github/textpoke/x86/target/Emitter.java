@@ -387,4 +387,21 @@ final class Emitter {
       assembler.address(register, entry.routine().entry);
     }
   }
+
+  /**
+   * A core sync: when membarrier returns 0, every core that runs the target has run a serializing
+   * instruction.
+   */
+  void coreSync() {
+    loop(
+        () ->
+            when(
+                call(
+                        Sys.MEMBARRIER,
+                        Value.of(Sys.MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE),
+                        Value.of(0),
+                        Value.of(0))
+                    .is(0),
+                this::leave));
+  }
 }

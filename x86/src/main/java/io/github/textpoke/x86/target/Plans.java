@@ -329,7 +329,7 @@ final class Plans {
                 emitter.set(result, 0);
                 emitter.when(
                     op.byteAt(OP_KIND).is(OP_SYNC),
-                    this::sync,
+                    emitter::coreSync,
                     () ->
                         emitter.when(
                             op.byteAt(OP_KIND).is(OP_RUN),
@@ -357,22 +357,6 @@ final class Plans {
                 emitter.add(op, OP_SIZE);
               });
         });
-  }
-
-  /**
-   * When membarrier returns 0, every core that runs the target has run a serializing instruction.
-   */
-  private void sync() {
-    emitter.loop(
-        () ->
-            emitter.when(
-                Emitter.call(
-                        Sys.MEMBARRIER,
-                        Value.of(Sys.MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE),
-                        Value.of(0),
-                        Value.of(0))
-                    .is(0),
-                emitter::leave));
   }
 
   /** On the way there the old instructions have to go, on the way back the new ones. */

@@ -245,19 +245,6 @@ final class StandingBreakpoints {
                 }));
   }
 
-  private void sync() {
-    emitter.loop(
-        () ->
-            emitter.when(
-                Emitter.call(
-                        Sys.MEMBARRIER,
-                        Value.of(Sys.MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE),
-                        Value.of(0),
-                        Value.of(0))
-                    .is(0),
-                emitter::leave));
-  }
-
   private Routine wake(Slot before) {
     return emitter.routine(
         "wake",
@@ -284,7 +271,7 @@ final class StandingBreakpoints {
                     });
                 emitter.set(plan, plan.at(PLAN_STANDING_NEXT));
               });
-          sync();
+          emitter.coreSync();
         });
   }
 
@@ -300,7 +287,7 @@ final class StandingBreakpoints {
                 emitter.run(put, memory, Value.of(SITE_NEW), Value.of(SITE_OLD));
                 emitter.store(plan, PLAN_STANDS, 8, Value.of(SLEEPS));
               });
-          sync();
+          emitter.coreSync();
         });
   }
 
