@@ -55,7 +55,8 @@ class EnginesAgreeTest {
       boolean pauses, UnaryOperator<ImmutableList<Step>> sabotage, String... options) {
     List<String> arguments = new ArrayList<>(List.of(options));
     if (pauses) {
-      arguments.addAll(List.of("--threads", "1", "--sites", "nop_0", "--runners", "" + RUNNERS));
+      arguments.addAll(List.of("--threads", "1", "--sites", PatchableCode.UNCHANGED));
+      arguments.addAll(List.of("--runners", "" + RUNNERS));
       arguments.addAll(List.of("--blocked-runners", "" + BLOCKED_RUNNERS));
     }
     Twins twins =

@@ -15,6 +15,7 @@ import java.lang.ProcessBuilder.Redirect;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.Optional;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -24,6 +25,11 @@ import org.junit.jupiter.api.io.TempDir;
 /** Needs the right to trace the programs that it starts. */
 class ComingObjectsTest {
   private static final Duration LONG = Duration.ofSeconds(30);
+  private static final int CONNECTIONS = 2;
+
+  /** Answers by which one would see that a version is mixed with the other. */
+  private static final int ENOUGH = 40;
+
   private static final int ROUNDS = 50;
   private static final int WATCHED_ROUNDS = 30;
 
@@ -41,7 +47,7 @@ class ComingObjectsTest {
             "--service",
             Integer.toString(service.pid()),
             "--connections",
-            "2",
+            Integer.toString(CONNECTIONS),
             "--operations",
             "pc");
   }
@@ -70,15 +76,14 @@ class ComingObjectsTest {
   }
 
   private void awaitAnswers(int version) {
-    load.awaitCounter("plugin_v" + version, load.counter("plugin_v" + version) + 20, LONG);
+    load.awaitCounter("plugin_v" + version, load.counter("plugin_v" + version) + ENOUGH, LONG);
   }
 
   private void assertAnsweredOnlyBy(int version) {
-    // Those that were under way may be of the other one.
-    awaitAnswers(version);
+    // One a connection may have been under way, for as long as its thread gets no CPU.
     long other = load.counter("plugin_v" + (3 - version));
     awaitAnswers(version);
-    assertThat(load.counter("plugin_v" + (3 - version))).isEqualTo(other);
+    assertThat(load.counter("plugin_v" + (3 - version))).isBetween(other, other + CONNECTIONS);
   }
 
   private static long standing(TargetProcess process) {
@@ -309,12 +314,22 @@ class ComingObjectsTest {
           .isThrownBy(
               () -> {
                 while (watch.isWatching()) {
-                  assertThat(System.nanoTime()).isLessThan(deadline);
+                  assertThat(System.nanoTime())
+                      .as(() -> "it has not seen the end: " + stackOf("textpoke-watch-"))
+                      .isLessThan(deadline);
                   Thread.onSpinWait();
                 }
               })
           .withMessageContaining(Integer.toString(process.pid()));
     }
+  }
+
+  private static String stackOf(String thread) {
+    return Thread.getAllStackTraces().entrySet().stream()
+        .filter(each -> each.getKey().getName().startsWith(thread))
+        .map(each -> each.getKey() + " " + Arrays.toString(each.getValue()))
+        .toList()
+        .toString();
   }
 
   private Process jvmThatWatches() throws IOException {
