@@ -56,6 +56,7 @@ compile syncer
 compile lodgers -ldl
 compile zoo -ldl
 compile ptrace_probe
+compile executor
 compile contained
 compile stepped
 compile profiled -fno-omit-frame-pointer

@@ -13,7 +13,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,7 +83,7 @@ static void *send_signals(void *argument) {
   (void)argument;
   for (long i = 0; !stop; i = (i + 1) % count) {
     send_one(&workers[i]);
-    if (i == 0) sched_yield();
+    if (i == 0) rest();
   }
   *quiet = 1;
   return NULL;

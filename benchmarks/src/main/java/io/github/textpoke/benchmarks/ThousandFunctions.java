@@ -76,7 +76,13 @@ public final class ThousandFunctions {
     try (Fixture service = Fixture.start("service");
         Fixture load =
             Fixture.start(
-                "service_load", "--service", Integer.toString(service.pid()), "--operations", "u");
+                "service_load",
+                "--service",
+                Integer.toString(service.pid()),
+                "--operations",
+                "u",
+                "--per-second",
+                "0");
         TargetProcess process = TargetProcess.attach(service.pid())) {
       LivePatches patches = LivePatches.in(process);
       long start = System.nanoTime();

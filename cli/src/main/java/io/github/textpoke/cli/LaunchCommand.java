@@ -3,9 +3,13 @@ package io.github.textpoke.cli;
 import com.google.common.base.Splitter;
 import com.google.common.collect.ImmutableList;
 import com.google.common.collect.ImmutableSet;
+import com.google.common.collect.ListMultimap;
+import com.google.common.collect.MultimapBuilder;
+import com.google.common.collect.Multimaps;
 import io.github.textpoke.PatchException.AmbiguousSymbolException;
 import io.github.textpoke.PatchException.NoSuchSymbolException;
 import io.github.textpoke.PatchException.PlanRefusedException;
+import io.github.textpoke.apply.FollowedProgram;
 import io.github.textpoke.apply.Launch;
 import io.github.textpoke.apply.Launched;
 import io.github.textpoke.apply.ProgramEnd;
@@ -15,6 +19,7 @@ import io.github.textpoke.process.MemoryMap;
 import io.github.textpoke.process.SiteName;
 import io.github.textpoke.x86.detour.Detours;
 import io.github.textpoke.x86.detour.ReturnOverride;
+import io.github.textpoke.x86.follow.FollowedChildren;
 import io.github.textpoke.x86.livepatch.EarlyReplacements;
 import io.github.textpoke.x86.plan.X86Planner;
 import io.github.textpoke.x86.probe.CallCondition;
@@ -27,9 +32,11 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -98,6 +105,13 @@ final class LaunchCommand implements Callable<Integer> {
           "Count only calls with such arguments, as 'arg1==0 && arg2:u32>=16 && arg3&0x40'.")
   private @Nullable CallCondition condition;
 
+  @Option(
+      names = "--follow-children",
+      description =
+          "Do the same in each program that the program, its children and theirs execute. Each is"
+              + " patched where it has the functions, and need not have them.")
+  private boolean followsChildren;
+
   @Option(names = "--output", paramLabel = "FILE", description = "Print the counts to a file.")
   private @Nullable Path output;
 
@@ -164,14 +178,19 @@ final class LaunchCommand implements Callable<Integer> {
       throw new ParameterException(spec.commandLine(), "without --probe there is nothing to print");
     }
     try (PrintWriter out = out();
-        EarlyProbes counting =
-            EarlyProbes.at(
-                ProbeAction.count().when(meant == null ? CallCondition.ALWAYS : meant),
-                probes,
-                ProbePool.DEFAULT)) {
-      ProgramEnd end = run(counting);
-      if (!probes.isEmpty()) {
-        Output.print(new ProbedProgram(command, end, counting), format.json, out);
+        EarlyProbes counting = counting(meant == null ? CallCondition.ALWAYS : meant)) {
+      ProgramEnd end;
+      try (Descendants descendants = new Descendants(counting)) {
+        end = run(counting, descendants);
+        descendants.children.close();
+        if (!probes.isEmpty()) {
+          Output.print(
+              new ProbedProgram(command, end, counting, descendants.all()), format.json, out);
+        } else {
+          descendants.all().stream()
+              .filter(each -> each.program().failure().isPresent())
+              .forEach(each -> out.println(each.title()));
+        }
       }
       return end.shellCode();
     } catch (RuntimeException failed) {
@@ -180,9 +199,62 @@ final class LaunchCommand implements Callable<Integer> {
     }
   }
 
-  private ProgramEnd run(EarlyProbes counting) throws InterruptedException {
+  private EarlyProbes counting(CallCondition meant) {
+    EarlyProbes counting =
+        EarlyProbes.at(ProbeAction.count().when(meant), probes, ProbePool.DEFAULT);
+    return followsChildren ? counting.whereFound() : counting;
+  }
+
+  /** Programs that others execute, and what is counted in them. */
+  private final class Descendants implements AutoCloseable {
+    private final FollowedChildren children = FollowedChildren.with(this::patched);
+    private final EarlyProbes like;
+
+    /** By process id, in the order of beginning: a process may execute several. */
+    private final ListMultimap<Integer, EarlyProbes> counting =
+        Multimaps.synchronizedListMultimap(
+            MultimapBuilder.linkedHashKeys().arrayListValues().build());
+
+    Descendants(EarlyProbes like) {
+      this.like = like;
+    }
+
+    private Launch patched(Launch launch) {
+      EarlyProbes probing = like.whereFound();
+      return LaunchCommand.this.patched(
+          launch.patchAtEntry(process -> counting.put(process.pid(), probing)), probing, true);
+    }
+
+    List<ProbedChild> all() {
+      Map<Integer, Integer> taken = new HashMap<>();
+      List<ProbedChild> all = new ArrayList<>();
+      for (FollowedProgram each : children.programs()) {
+        List<EarlyProbes> ofProcess = counting.get(each.pid());
+        int index = taken.merge(each.pid(), 1, Integer::sum) - 1;
+        all.add(
+            new ProbedChild(
+                each,
+                index < ofProcess.size() ? Optional.of(ofProcess.get(index)) : Optional.empty()));
+      }
+      return all;
+    }
+
+    @Override
+    public void close() {
+      children.close();
+      counting.values().forEach(EarlyProbes::close);
+    }
+  }
+
+  private ProgramEnd run(EarlyProbes counting, Descendants descendants)
+      throws InterruptedException {
+    Launch launch =
+        patched(
+            TargetProcess.launch(command).keepDescriptors(descriptors()),
+            counting,
+            followsChildren);
     try (SignalsPassedOn signals = SignalsPassedOn.watch();
-        Launched program = launch(counting).start()) {
+        Launched program = (followsChildren ? descendants.children.in(launch) : launch).start()) {
       signals.to(program);
       // It is on its own now, and may run for long.
       program.close();
@@ -190,16 +262,25 @@ final class LaunchCommand implements Callable<Integer> {
     }
   }
 
-  /** Probes come last: they count also the calls in which something else runs. */
-  private Launch launch(EarlyProbes counting) {
+  /**
+   * With what was asked for. Probes come last: they count also the calls in which something else
+   * runs.
+   *
+   * @param whereFound whether what the program does not have is left out
+   */
+  private Launch patched(Launch start, EarlyProbes counting, boolean whereFound) {
     X86Planner planner = Look.planner(decoders);
     List<Returning> left = new ArrayList<>(returns);
-    Launch launch = TargetProcess.launch(command).keepDescriptors(descriptors());
+    Launch launch = start;
     if (!left.isEmpty()) {
       launch =
           launch
               .patchAtEntry(process -> left.removeIf(each -> isDoneAtEntry(process, planner, each)))
-              .patch(process -> left.forEach(each -> apply(process, planner, each)));
+              .patch(
+                  process ->
+                      left.stream()
+                          .filter(each -> !whereFound || isIn(process, each.site()))
+                          .forEach(each -> apply(process, planner, each)));
     }
     Map<Path, EarlyReplacements> objects = new LinkedHashMap<>();
     for (Replacing each : replacements) {
@@ -209,9 +290,18 @@ final class LaunchCommand implements Callable<Integer> {
           (others, one) -> others.replace(each.site.toString(), each.symbol));
     }
     for (EarlyReplacements object : objects.values()) {
-      launch = object.in(launch);
+      launch = (whereFound ? object.whereFound() : object).in(launch);
     }
     return probes.isEmpty() ? launch : counting.in(launch);
+  }
+
+  private static boolean isIn(TargetProcess process, SiteName site) {
+    try {
+      process.address(site.toString());
+      return true;
+    } catch (NoSuchSymbolException none) {
+      return false;
+    }
   }
 
   /** Opened before the program runs: what can't be written is said then. */

@@ -10,10 +10,23 @@ import java.io.PrintWriter;
 import java.util.Comparator;
 import java.util.List;
 
-/** What was counted in a program, from its first instruction to its end. */
-record ProbedProgram(List<String> command, ProgramEnd end, EarlyProbes probes) implements Result {
+/**
+ * What was counted in a program, from its first instruction to its end, and in those that it and
+ * its children have executed.
+ */
+record ProbedProgram(
+    List<String> command, ProgramEnd end, EarlyProbes probes, List<ProbedChild> children)
+    implements Result {
   @Override
   public void text(PrintWriter out) {
+    text(probes, out);
+    for (ProbedChild each : children) {
+      out.println(each.title());
+      each.probes().ifPresent(probing -> text(probing, out));
+    }
+  }
+
+  private static void text(EarlyProbes probes, PrintWriter out) {
     List<Counted> called =
         probes.snapshot().functions().stream()
             .filter(each -> each.count() > 0)
@@ -41,6 +54,26 @@ record ProbedProgram(List<String> command, ProgramEnd end, EarlyProbes probes) i
     json.endArray();
     json.name("exitCode").value(end.shellCode());
     json.name("signal").value(end.signal());
+    json(probes, json);
+    if (!children.isEmpty()) {
+      json.name("children").beginArray();
+      for (ProbedChild each : children) {
+        json.beginObject();
+        json.name("pid").value(each.program().pid());
+        json.name("program").value(each.program().file().toString());
+        if (each.program().failure().isPresent()) {
+          json.name("failure").value(each.program().failure().get().getMessage());
+        }
+        if (each.probes().isPresent()) {
+          json(each.probes().get(), json);
+        }
+        json.endObject();
+      }
+      json.endArray();
+    }
+  }
+
+  private static void json(EarlyProbes probes, JsonWriter json) throws IOException {
     json.name("functions").beginObject();
     for (Counted each : probes.snapshot().functions()) {
       json.name(each.function().name()).beginObject();

@@ -3,6 +3,7 @@ package io.github.textpoke.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.google.common.collect.ImmutableList;
+import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
 import io.github.textpoke.fixtures.Fixture;
@@ -166,6 +167,48 @@ final class LaunchCommandTest {
     // The library's constructor calls it.
     assertThat(functions.getAsJsonObject("libc.so.6:malloc").get("count").getAsLong())
         .isGreaterThanOrEqualTo(7);
+  }
+
+  @Test
+  void whatChildrenExecuteIsPatchedAndCountedToo() throws Exception {
+    Fixture.program("libearly.so");
+    List<String> program =
+        List.of(
+            Fixture.program("executor").toString(), "system", Fixture.program("early").toString());
+    String counts = folder.resolve("counts").toString();
+    List<String> options =
+        List.of(
+            "--follow-children",
+            "--json",
+            "--output",
+            counts,
+            "--return",
+            "early:early_in_preinit=0",
+            "--return",
+            "early_in_constructor=0",
+            "--return",
+            "libearly.so:early_in_library=0",
+            "--replace",
+            "early:early_result=" + Fixture.program("early_new.so") + ":new_in_constructor",
+            "--probe",
+            "early:main");
+
+    assertThat(start("USR2", launch(options, program)).waitFor()).isZero();
+    assertThat(text("error")).isEmpty();
+    assertThat(text("output")).isEqualTo("main\n");
+    JsonObject printed = JsonParser.parseString(text("counts")).getAsJsonObject();
+    assertThat(printed.getAsJsonObject("functions").keySet()).isEmpty();
+    JsonArray children = printed.getAsJsonArray("children");
+    JsonObject early = children.get(children.size() - 1).getAsJsonObject();
+    assertThat(early.has("failure")).isFalse();
+    assertThat(early.get("program").getAsString()).isEqualTo(program.get(2));
+    assertThat(
+            early
+                .getAsJsonObject("functions")
+                .getAsJsonObject("early:main")
+                .get("count")
+                .getAsLong())
+        .isEqualTo(1);
   }
 
   @Test

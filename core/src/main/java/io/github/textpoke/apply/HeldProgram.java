@@ -1,24 +1,16 @@
 package io.github.textpoke.apply;
 
-import com.google.common.collect.ImmutableList;
+import com.google.common.collect.ImmutableMap;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException.LaunchFailedException;
-import io.github.textpoke.PatchException.SeccompException;
-import io.github.textpoke.PatchException.UnsupportedTargetException;
-import io.github.textpoke.linux.Errno;
 import io.github.textpoke.linux.Kernel;
 import io.github.textpoke.linux.ProcMem;
 import io.github.textpoke.linux.Ptrace;
-import io.github.textpoke.linux.Registers;
 import io.github.textpoke.process.MemoryMap;
-import io.github.textpoke.process.Preflight;
 import io.github.textpoke.process.ProcMemReader;
-import io.github.textpoke.process.ProcStatus;
 import io.github.textpoke.process.ProgramStart;
 import io.github.textpoke.process.ProgramStart.Rendezvous;
-import io.github.textpoke.process.SeccompFilter;
 import java.time.Duration;
-import java.util.concurrent.locks.LockSupport;
 
 /**
  * The one thread of a program that has not begun. It is led from stop to stop by ptrace, without a
@@ -26,7 +18,7 @@ import java.util.concurrent.locks.LockSupport;
  * nobody traces it, so that it is a thread as any other to who patches. A {@code pause} ends by a
  * signal that has a handler, and after execve there is none. All calls come from one OS thread.
  */
-final class HeldProgram {
+final class HeldProgram extends LedThread {
   private static final CodeBytes SYSCALL = CodeBytes.of(0x0f, 0x05);
   private static final int RET = 0xc3;
   private static final CodeBytes LANDING_PAD = CodeBytes.of(0xf3, 0x0f, 0x1e, 0xfa);
@@ -38,61 +30,32 @@ final class HeldProgram {
   private static final int PR_SET_PDEATHSIG = 1;
   private static final int SIGKILL = 9;
   private static final long ALL_SIGNALS = -1;
-  private static final long LOOK_NANOS = 200_000;
 
   /** What a thread that is held calls for us. */
-  private static final ImmutableList<Integer> CALLS =
-      ImmutableList.of(Kernel.SYS_PAUSE, Kernel.SYS_GETPID, Kernel.SYS_PRCTL);
-
-  private final int pid;
-  private final Duration patience;
-  private final Ptrace ptrace = new Ptrace();
-
-  /** What the thread goes on with. */
-  private final Registers saved = new Registers();
-
-  private final Registers scratch = new Registers();
-
-  /** A {@code syscall} instruction of the program's. */
-  private long gadget;
-
-  private boolean traced;
-  private boolean ended;
+  private static final ImmutableMap<Integer, long[]> CALLS =
+      ImmutableMap.of(
+          Kernel.SYS_PAUSE,
+          new long[6],
+          Kernel.SYS_GETPID,
+          new long[6],
+          Kernel.SYS_PRCTL,
+          new long[] {PR_SET_PDEATHSIG, 0, 0, 0, 0, 0});
 
   /**
    * @param patience how long another tracer is waited for
    */
   HeldProgram(int pid, Duration patience) {
-    this.pid = pid;
-    this.patience = patience;
-  }
-
-  /** Whether it has ended. */
-  boolean hasEnded() {
-    return ended;
+    super(pid, patience);
   }
 
   /** Traces it; from now on its execve is reported. */
   void seize() {
-    long deadline = System.nanoTime() + patience.toNanos();
-    for (; ; ) {
-      int error = ptrace.seizeBeforeStart(pid);
-      if (error == 0) {
-        traced = true;
-        return;
-      }
-      if (error == -Errno.ESRCH) {
-        ended = true;
-        return;
-      }
-      if (System.nanoTime() - deadline > 0) {
-        throw new LaunchFailedException(
-            "the program's process " + pid + " can't be traced: errno " + -error,
-            "see kernel.yama.ptrace_scope and the seccomp filter of this JVM; a set-user-ID program"
-                + " takes CAP_SYS_PTRACE");
-      }
-      // No event tells that another tracer has left.
-      LockSupport.parkNanos(LOOK_NANOS);
+    int error = seize(ptrace::seizeBeforeStart);
+    if (error != 0) {
+      throw new LaunchFailedException(
+          "the program's process " + pid + " can't be traced: errno " + -error,
+          "see kernel.yama.ptrace_scope and the seccomp filter of this JVM; a set-user-ID program"
+              + " takes CAP_SYS_PTRACE");
     }
   }
 
@@ -103,72 +66,8 @@ final class HeldProgram {
       goOn(status, false);
       status = next();
     }
-    // The end of execve: only then the registers stay as they are set.
-    int signal = 0;
-    while (!ended && !Ptrace.isSystemCallStop(status)) {
-      ptrace.runToSystemCall(pid, signal);
-      status = next();
-      signal = Ptrace.isSignalDelivery(status) ? Ptrace.stopSignal(status) : 0;
-    }
     if (!ended) {
-      ptrace.getRegisters(pid, saved);
-      saved.setOrigRax(-1);
-      if (!saved.is64Bit()) {
-        throw new UnsupportedTargetException(
-            "the program's code is of 32 bits", "only 64-bit programs are patched");
-      }
-      checkMayCall();
-      gadget = Preflight.of(pid).syscallInstruction();
-    }
-  }
-
-  /** A seccomp filter of this JVM's is the program's too, and may kill for a call, or refuse it. */
-  private void checkMayCall() {
-    ProcStatus status = ProcStatus.read(pid);
-    for (int i = 0; status != null && status.seccomp() != 0; i++) {
-      long[] program = ptrace.seccompFilter(pid, i);
-      if (program == null) {
-        throw new SeccompException(
-            "this JVM is under a seccomp filter that can't be read, and so is the program",
-            "run with CAP_SYS_ADMIN, or outside of the filter");
-      }
-      if (program.length == 0) {
-        return;
-      }
-      SeccompFilter filter = new SeccompFilter(program);
-      for (int call : CALLS) {
-        if (!filter.allows(call, new long[] {PR_SET_PDEATHSIG, 0, 0, 0, 0, 0})) {
-          throw new SeccompException(
-              "the seccomp filter of this JVM, which is the program's too, forbids call " + call,
-              "allow pause, getpid and prctl in it");
-        }
-      }
-    }
-  }
-
-  private int next() {
-    if (ptrace.await(pid) < 0) {
-      ended = true;
-      return 0;
-    }
-    int status = ptrace.status();
-    if (!Ptrace.isStop(status)) {
-      ended = true;
-      traced = false;
-    }
-    return status;
-  }
-
-  /** Lets it run on from a stop that is none of ours. */
-  private void goOn(int status, boolean toSystemCall) {
-    int signal = Ptrace.isSignalDelivery(status) ? Ptrace.stopSignal(status) : 0;
-    if (Ptrace.isGroupStop(status)) {
-      // SIGCONT makes it report again.
-      ptrace.listen(pid);
-    } else if (toSystemCall) {
-      ptrace.runToSystemCall(pid, signal);
-    } else {
-      ptrace.resume(pid, signal);
+      finishExec(CALLS, "this JVM");
     }
   }
 
@@ -183,11 +82,6 @@ final class HeldProgram {
     detach();
   }
 
-  private void detach() {
-    ptrace.detach(pid);
-    traced = false;
-  }
-
   /** Stops it where it is held, and has it stand where it has to go on. */
   void retake() {
     if (ended || traced) {
@@ -197,14 +91,7 @@ final class HeldProgram {
     if (ended) {
       return;
     }
-    ptrace.interrupt(pid);
-    int status = next();
-    while (!ended && Ptrace.event(status) != Ptrace.EVENT_STOP) {
-      // That stop has taken our request back.
-      ptrace.interrupt(pid);
-      goOn(status, false);
-      status = next();
-    }
+    interrupt();
     if (!ended) {
       ptrace.setRegisters(pid, saved);
     }
@@ -331,17 +218,6 @@ final class HeldProgram {
     return value;
   }
 
-  /** From the entry of a system call to its exit. */
-  private void finishCall() {
-    int signal = 0;
-    int status;
-    do {
-      ptrace.runToSystemCall(pid, signal);
-      status = next();
-      signal = Ptrace.isSignalDelivery(status) ? Ptrace.stopSignal(status) : 0;
-    } while (!ended && !Ptrace.isSystemCallStop(status));
-  }
-
   /** Lets it begin, as a child of the launcher that lives as long as it likes. */
   void letGo() {
     if (ended) {
@@ -350,18 +226,13 @@ final class HeldProgram {
     ptrace.getSignalMask(pid);
     long mask = ptrace.word();
     ptrace.setSignalMask(pid, ALL_SIGNALS);
-    scratch.copyFrom(saved);
-    scratch.setSystemCall(gadget, Kernel.SYS_PRCTL, PR_SET_PDEATHSIG, 0, 0, 0, 0, 0);
-    ptrace.setRegisters(pid, scratch);
-    finishCall();
-    finishCall();
+    long result = call(Kernel.SYS_PRCTL, PR_SET_PDEATHSIG, 0, 0, 0, 0, 0);
     if (ended) {
       return;
     }
-    ptrace.getRegisters(pid, scratch);
-    if (scratch.rax() != 0) {
+    if (result != 0) {
       throw new LaunchFailedException(
-          "prctl in the program's process failed with errno " + -scratch.rax(), "");
+          "prctl in the program's process failed with errno " + -result, "");
     }
     ptrace.setSignalMask(pid, mask);
     ptrace.setRegisters(pid, saved);

@@ -52,8 +52,8 @@ import org.jspecify.annotations.Nullable;
  * them, unless this JVM has CAP_SYS_PTRACE.
  *
  * <p>A program that is started by naming its loader is taken for a static one. Should this JVM end
- * before the program begins, the program ends too, without having run; afterwards it runs on. Its
- * children are not followed. Linux 5.9 or later.
+ * before the program begins, the program ends too, without having run; afterwards it runs on. What
+ * its children execute is not patched: see {@link NextProgram}. Linux 5.9 or later.
  */
 public final class Launch {
   private static final int O_WRONLY = 1;

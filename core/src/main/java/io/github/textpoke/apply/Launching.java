@@ -83,7 +83,7 @@ final class Launching {
     }
   }
 
-  private static PokerProgram code() {
+  static PokerProgram code() {
     return ServiceLoader.load(PokerProgram.class, PokerProgram.class.getClassLoader())
         .findFirst()
         .orElseThrow(

@@ -30,7 +30,7 @@ public final class SharedMemory implements MemoryReader, AutoCloseable {
   /** That of a file that will be mapped at {@code address} in the target. */
   static SharedMemory open(Path file, long address, long size) {
     try {
-      return new SharedMemory(new RandomAccessFile(file.toFile(), "r"), address, size);
+      return new SharedMemory(new RandomAccessFile(file.toFile(), "rw"), address, size);
     } catch (IOException failed) {
       throw new UncheckedIOException(failed);
     }
@@ -69,6 +69,14 @@ public final class SharedMemory implements MemoryReader, AutoCloseable {
       throw new UncheckedIOException(failed);
     }
     return CodeBytes.copyOf(bytes, 0, length);
+  }
+
+  /**
+   * Maps it here, for words that both change; offsets are those from its first byte. It stays
+   * mapped as long as anybody refers to what is returned, also when this is closed.
+   */
+  public io.github.textpoke.linux.SharedMemory words() {
+    return io.github.textpoke.linux.SharedMemory.map(file, Math.toIntExact(size));
   }
 
   /** Leaves it; it stays in the target. Idempotent. */

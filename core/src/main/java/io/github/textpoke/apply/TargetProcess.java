@@ -6,6 +6,7 @@ import com.google.common.collect.ImmutableList;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.PatchException;
 import io.github.textpoke.PatchException.NoSuchPatchException;
+import io.github.textpoke.PatchException.NoSuchProcessException;
 import io.github.textpoke.PatchException.Outcome;
 import io.github.textpoke.PatchException.TargetExecedException;
 import io.github.textpoke.PatchException.TargetGoneException;
@@ -195,6 +196,8 @@ public final class TargetProcess implements AutoCloseable {
   private static TargetProcess open(int pid, AttachOptions options, Interference interference) {
     try {
       return new TargetProcess(pid, options, interference);
+    } catch (NoSuchProcessException none) {
+      throw none;
     } catch (PatchException failure) {
       throw Preflight.of(pid).orGone(failure);
     }

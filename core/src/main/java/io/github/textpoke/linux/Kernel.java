@@ -1,6 +1,9 @@
 package io.github.textpoke.linux;
 
 import io.github.textpoke.internal.Uninterruptibly;
+import java.lang.ref.Reference;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 
 /**
  * The few system calls that are neither ptrace nor memory. All return the result or the negated
@@ -15,6 +18,18 @@ public final class Kernel {
 
   /** System call number. */
   public static final int SYS_MMAP = 9;
+
+  /** Changes what may be done with memory. */
+  public static final int SYS_MPROTECT = 10;
+
+  /** Sleeps for a time. */
+  public static final int SYS_NANOSLEEP = 35;
+
+  /** Runs another program. */
+  public static final int SYS_EXECVE = 59;
+
+  /** The same, of a file that is found from a descriptor. */
+  public static final int SYS_EXECVEAT = 322;
 
   /** System call number. */
   public static final int SYS_MUNMAP = 11;
@@ -56,12 +71,12 @@ public final class Kernel {
   private static final int SYS_SCHED_SETSCHEDULER = 144;
   private static final int SYS_SCHED_SETAFFINITY = 203;
   private static final int SYS_GETCPU = 309;
-  private static final int SYS_MPROTECT = 10;
   private static final int FUTEX_WAIT = 0;
   private static final int FUTEX_WAKE = 1;
   private static final long NANOS_PER_SECOND = 1_000_000_000;
   private static final int SYS_TGKILL = 234;
   private static final int SYS_KILL = 62;
+  private static final int SYS_GETXATTR = 191;
   private static final int SYS_KCMP = 312;
   private static final int SYS_CLOCK_GETTIME = 228;
   private static final int CLOCK_MONOTONIC = 1;
@@ -112,6 +127,25 @@ public final class Kernel {
   /** 0 where both share one memory, 1 to 3 where not, or the negated errno. */
   public static long compareMemory(int a, int b) {
     return call(SYS_KCMP, a, b, KCMP_VM, 0, 0);
+  }
+
+  /** Whether a file gives capabilities to who executes it. */
+  public static boolean hasCapabilities(Path file) {
+    NativeBytes name = string("security.capability");
+    NativeBytes path = string(file.toString());
+    boolean has = call(SYS_GETXATTR, path.address(0), name.address(0), 0, 0, 0) > 0;
+    Reference.reachabilityFence(name);
+    Reference.reachabilityFence(path);
+    return has;
+  }
+
+  private static NativeBytes string(String text) {
+    byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
+    NativeBytes copy = new NativeBytes(bytes.length + 1);
+    for (int i = 0; i < bytes.length; i++) {
+      copy.put(i, bytes[i]);
+    }
+    return copy;
   }
 
   /**

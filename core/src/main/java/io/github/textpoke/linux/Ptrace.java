@@ -46,6 +46,7 @@ public final class Ptrace {
   private static final int GETREGS = 12;
   private static final int SETREGS = 13;
   private static final int DETACH = 17;
+  private static final int SETOPTIONS = 0x4200;
   private static final int GETEVENTMSG = 0x4201;
   private static final int GETSIGINFO = 0x4202;
   private static final int SEIZE = 0x4206;
@@ -81,6 +82,9 @@ public final class Ptrace {
    * begun.
    */
   private static final int START_OPTIONS = SYSCALL_STOPS_ARE_MARKED | 1 << EVENT_EXEC | 1 << 20;
+
+  /** Only the thread itself, which runs on should ours end: for one that has a program. */
+  private static final int NEXT_OPTIONS = SYSCALL_STOPS_ARE_MARKED | 1 << EVENT_EXEC;
 
   private static final int WNOHANG = 1;
   private static final int WALL = 0x40000000;
@@ -118,6 +122,19 @@ public final class Ptrace {
    */
   public int seizeBeforeStart(int tid) {
     return call(SEIZE, tid, 0, START_OPTIONS);
+  }
+
+  /**
+   * Traces {@code tid} without stopping it, alone, for the next program that it executes. Should
+   * the calling OS thread end, it runs on.
+   */
+  public int seizeBeforeNext(int tid) {
+    return call(SEIZE, tid, 0, NEXT_OPTIONS);
+  }
+
+  /** From now on the kernel kills a stopped thread's process should the calling OS thread end. */
+  public int endWithUs(int tid) {
+    return call(SETOPTIONS, tid, 0, START_OPTIONS);
   }
 
   /** Asks {@code tid} to stop; {@link #await} reports it. */

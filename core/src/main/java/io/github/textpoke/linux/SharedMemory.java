@@ -3,6 +3,7 @@ package io.github.textpoke.linux;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.internal.Uninterruptibly;
 import java.io.IOException;
+import java.io.RandomAccessFile;
 import java.io.UncheckedIOException;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
@@ -44,6 +45,26 @@ public final class SharedMemory {
       MappedByteBuffer buffer = Uninterruptibly.call(() -> mapped(file, size));
       buffer.order(ByteOrder.LITTLE_ENDIAN);
       return new SharedMemory(buffer);
+    } catch (IOException failed) {
+      throw new UncheckedIOException(failed);
+    }
+  }
+
+  /**
+   * Maps what is behind an open file; it may be closed afterwards.
+   *
+   * @param size in bytes, no more than the file has
+   * @throws UncheckedIOException if it can't be mapped
+   */
+  public static SharedMemory map(RandomAccessFile file, int size) {
+    MappedByteBuffer buffer = Uninterruptibly.onOwnThread(() -> mapped(file, size));
+    buffer.order(ByteOrder.LITTLE_ENDIAN);
+    return new SharedMemory(buffer);
+  }
+
+  private static MappedByteBuffer mapped(RandomAccessFile file, int size) {
+    try {
+      return file.getChannel().map(FileChannel.MapMode.READ_WRITE, 0, size);
     } catch (IOException failed) {
       throw new UncheckedIOException(failed);
     }

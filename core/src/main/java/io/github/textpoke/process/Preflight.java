@@ -97,13 +97,13 @@ public final class Preflight {
   }
 
   /**
-   * What a failure is when the process has ended meanwhile: a process that ends looks like one that
-   * forbids things, or that has no memory.
+   * What a failure is when the process, which was there, has ended meanwhile: a process that ends
+   * looks like one that forbids things, or that has no memory.
    */
   public PatchException orGone(PatchException failure) {
     boolean mayBeTheEnd =
         failure.outcome() == Outcome.UNTOUCHED || failure instanceof TargetExecedException;
-    if (!mayBeTheEnd || failure instanceof NoSuchProcessException) {
+    if (!mayBeTheEnd) {
       return failure;
     }
     if (isAlive() || (ProcStatus.read(pid) != null && hasLivingThread())) {

@@ -57,6 +57,7 @@ final class RegistersTest {
           .put("GETREGS", "PTRACE_GETREGS")
           .put("SETREGS", "PTRACE_SETREGS")
           .put("DETACH", "PTRACE_DETACH")
+          .put("SETOPTIONS", "PTRACE_SETOPTIONS")
           .put("GETEVENTMSG", "PTRACE_GETEVENTMSG")
           .put("GETSIGINFO", "PTRACE_GETSIGINFO")
           .put("SEIZE", "PTRACE_SEIZE")
@@ -75,6 +76,8 @@ final class RegistersTest {
               "OPTIONS",
               "PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK"
                   + " | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC")
+          .put("START_OPTIONS", "PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL")
+          .put("NEXT_OPTIONS", "PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC")
           .put("WNOHANG", "WNOHANG")
           .put("WALL", "__WALL")
           .put("WNOTHREAD", "__WNOTHREAD")
@@ -120,6 +123,10 @@ final class RegistersTest {
           .put("FUTEX_WAKE", "FUTEX_WAKE")
           .put("NANOS_PER_SECOND", "1000000000")
           .put("SYS_MUNMAP", "SYS_munmap")
+          .put("SYS_NANOSLEEP", "SYS_nanosleep")
+          .put("SYS_EXECVE", "SYS_execve")
+          .put("SYS_EXECVEAT", "SYS_execveat")
+          .put("SYS_GETXATTR", "SYS_getxattr")
           .put("SYS_CLONE", "SYS_clone")
           .put("SYS_EXIT", "SYS_exit")
           .put("SYS_MEMBARRIER", "SYS_membarrier")

@@ -31,6 +31,7 @@ final class X86LayersTest {
           ROOT + ".target",
           ROOT + ".detour",
           ROOT + ".livepatch",
+          ROOT + ".follow",
           ROOT + ".probe");
 
   private static final int PURE = 6;
@@ -47,7 +48,7 @@ final class X86LayersTest {
   }
 
   @ParameterizedTest
-  @ValueSource(ints = {0, 1, 2, 3, 4, 5, 6, 7, 8})
+  @ValueSource(ints = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9})
   void aPackageKnowsNoneThatComesLater(int index) {
     String[] later = ORDER.subList(index + 1, ORDER.size()).toArray(String[]::new);
     noClasses()

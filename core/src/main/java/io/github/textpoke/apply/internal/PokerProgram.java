@@ -32,6 +32,21 @@ public interface PokerProgram {
    */
   CodeBytes launcher();
 
+  /**
+   * The code in which a program that has not begun waits; {@link HoldLayout} says what lies where.
+   *
+   * @param at absolute address of the first of its two pages
+   */
+  CodeBytes holder(long at);
+
+  /**
+   * A jump, no longer than a function that does nothing and is aligned to 16 bytes.
+   *
+   * @param at absolute address where it will stand
+   * @param to absolute address, within 2 GiB
+   */
+  CodeBytes jump(long at, long to);
+
   /** The numbers of all system calls in {@link #code}. */
   ImmutableSortedSet<Integer> systemCalls();
 }

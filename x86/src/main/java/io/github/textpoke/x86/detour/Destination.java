@@ -27,4 +27,12 @@ sealed interface Destination {
    * @param sleeps whether they may call futex
    */
   record Holding(boolean sleeps) implements Destination {}
+
+  /**
+   * A body of ours in which calls are announced, and wait, before they go on.
+   *
+   * @param data absolute address of what they are announced in; see {@link AnnouncingBody}
+   * @param kind which function it is, for who reads it
+   */
+  record Announcing(long data, int kind) implements Destination {}
 }

@@ -75,6 +75,9 @@ final class DetourPatch implements CodePatch {
     if (destination instanceof Destination.Override override) {
       return body + OverrideBody.roomForCode(override.what());
     }
+    if (destination instanceof Destination.Announcing) {
+      return body + AnnouncingBody.SIZE;
+    }
     return destination instanceof Destination.Holding ? body + HoldingBody.SIZE : body;
   }
 
@@ -117,6 +120,9 @@ final class DetourPatch implements CodePatch {
     } else if (destination instanceof Destination.Holding holding) {
       bodyCode = HoldingBody.code(code + body, data, original, holding.sleeps());
       values = HoldingBody.data();
+      leadsTo = code + body;
+    } else if (destination instanceof Destination.Announcing announcing) {
+      bodyCode = AnnouncingBody.code(code + body, announcing, original);
       leadsTo = code + body;
     } else if (destination instanceof Destination.Elsewhere elsewhere) {
       leadsTo = elsewhere.address();

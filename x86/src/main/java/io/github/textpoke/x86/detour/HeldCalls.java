@@ -48,7 +48,7 @@ public final class HeldCalls {
         ByteBuffer.wrap(memory.read(data, HoldingBody.DATA_SIZE).toByteArray())
             .order(ByteOrder.LITTLE_ENDIAN);
     return new State(
-        block.getLong(HoldingBody.VISITS), block.getLong(HoldingBody.ARMED) == IS_ARMED);
+        block.getLong(WaitingCode.VISITS), block.getLong(WaitingCode.ARMED) == IS_ARMED);
   }
 
   /**
@@ -58,7 +58,7 @@ public final class HeldCalls {
    * @throws PatchException of the type that names the cause
    */
   public void release(long visits) {
-    write(HoldingBody.SEEN, visits);
+    write(WaitingCode.SEEN, visits);
   }
 
   /**
@@ -67,7 +67,7 @@ public final class HeldCalls {
    * @throws PatchException of the type that names the cause
    */
   public void arm() {
-    write(HoldingBody.ARMED, IS_ARMED);
+    write(WaitingCode.ARMED, IS_ARMED);
   }
 
   /**
@@ -76,7 +76,7 @@ public final class HeldCalls {
    * @throws PatchException as {@link Detour#revert}
    */
   public void revert() {
-    write(HoldingBody.ARMED, 0);
+    write(WaitingCode.ARMED, 0);
     release(Long.MAX_VALUE);
     detour.revert();
   }

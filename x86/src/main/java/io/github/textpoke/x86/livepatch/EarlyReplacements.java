@@ -6,6 +6,7 @@ import com.google.common.collect.ListMultimap;
 import com.google.common.collect.MultimapBuilder;
 import io.github.textpoke.PatchException.BadLivePatchException;
 import io.github.textpoke.PatchException.BadSiteException;
+import io.github.textpoke.PatchException.NoSuchSymbolException;
 import io.github.textpoke.apply.Launch;
 import io.github.textpoke.apply.TargetProcess;
 import io.github.textpoke.decode.CodeRegion;
@@ -48,14 +49,19 @@ public final class EarlyReplacements {
   /** The symbol of the new function, by the old one's site. */
   private final ImmutableListMultimap<String, String> functions;
 
-  private EarlyReplacements(Path file, ImmutableListMultimap<String, String> functions) {
+  /** Whether all sites must be there. */
+  private final boolean isStrict;
+
+  private EarlyReplacements(
+      Path file, ImmutableListMultimap<String, String> functions, boolean isStrict) {
     this.file = file;
     this.functions = functions;
+    this.isStrict = isStrict;
   }
 
   /** None yet, by functions of that shared object. */
   public static EarlyReplacements by(Path object) {
-    return new EarlyReplacements(object, ImmutableListMultimap.of());
+    return new EarlyReplacements(object, ImmutableListMultimap.of(), true);
   }
 
   /**
@@ -67,10 +73,13 @@ public final class EarlyReplacements {
   public EarlyReplacements replace(String site, String symbol) {
     return new EarlyReplacements(
         file,
-        ImmutableListMultimap.<String, String>builder()
-            .putAll(functions)
-            .put(site, symbol)
-            .build());
+        ImmutableListMultimap.<String, String>builder().putAll(functions).put(site, symbol).build(),
+        isStrict);
+  }
+
+  /** The same, but a site that the program does not have is left out. */
+  public EarlyReplacements whereFound() {
+    return new EarlyReplacements(file, functions, false);
   }
 
   /**
@@ -84,8 +93,20 @@ public final class EarlyReplacements {
   }
 
   private void replace(TargetProcess process) {
+    if (!isStrict && functions.keySet().stream().noneMatch(site -> isIn(process, site))) {
+      return;
+    }
     LivePatches patches = LivePatches.in(process);
     patches.load(file.toString(), LivePatches.read(file), description(process)).enable();
+  }
+
+  private static boolean isIn(TargetProcess process, String site) {
+    try {
+      process.address(site);
+      return true;
+    } catch (NoSuchSymbolException none) {
+      return false;
+    }
   }
 
   private LivePatch description(TargetProcess process) {
@@ -94,6 +115,9 @@ public final class EarlyReplacements {
         MultimapBuilder.linkedHashKeys().arrayListValues().build();
     functions.forEach(
         (site, symbol) -> {
+          if (!isStrict && !isIn(process, site)) {
+            return;
+          }
           long address = resolver.resolve(SiteName.parse(site)).address();
           CodeRegion code = resolver.codeAt(address);
           if (code.address() != address) {

@@ -59,6 +59,9 @@ public final class EarlyProbes implements AutoCloseable {
   private final ImmutableList<String> globs;
   private final ProbePool pool;
 
+  /** Whether all that was asked for must be there. */
+  private final boolean isStrict;
+
   /** What is armed, by what was asked for, in the order of arming. */
   private final ListMultimap<String, Probe> armed =
       MultimapBuilder.linkedHashKeys().arrayListValues().build();
@@ -73,10 +76,12 @@ public final class EarlyProbes implements AutoCloseable {
 
   private @Nullable Probes probes;
 
-  private EarlyProbes(ProbeAction action, ImmutableList<String> globs, ProbePool pool) {
+  private EarlyProbes(
+      ProbeAction action, ImmutableList<String> globs, ProbePool pool, boolean isStrict) {
     this.action = action;
     this.globs = globs;
     this.pool = pool;
+    this.isStrict = isStrict;
   }
 
   /**
@@ -99,7 +104,15 @@ public final class EarlyProbes implements AutoCloseable {
    * @param pool the room that those of one object get in the program
    */
   public static EarlyProbes at(ProbeAction action, List<String> globs, ProbePool pool) {
-    return new EarlyProbes(action, ImmutableList.copyOf(globs), pool);
+    return new EarlyProbes(action, ImmutableList.copyOf(globs), pool, true);
+  }
+
+  /**
+   * The same for another launch, whose program need not have any of the functions; it gets probes
+   * on those that it has.
+   */
+  public EarlyProbes whereFound() {
+    return new EarlyProbes(action, globs, pool, false);
   }
 
   /**
@@ -178,7 +191,7 @@ public final class EarlyProbes implements AutoCloseable {
 
   private void checkIsProbed(String glob) {
     Collection<Probe> found = armed.get(glob);
-    if (again.contains(glob)) {
+    if (!isStrict || again.contains(glob)) {
       return;
     }
     if (found.isEmpty()) {

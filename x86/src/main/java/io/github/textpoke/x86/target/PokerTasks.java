@@ -5,6 +5,7 @@ import com.google.common.collect.ImmutableSortedSet;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.apply.internal.PokerProgram;
 import io.github.textpoke.apply.internal.SessionLayout;
+import io.github.textpoke.x86.encode.Assembly;
 import io.github.textpoke.x86.target.Assembler.Label;
 
 /**
@@ -14,6 +15,7 @@ import io.github.textpoke.x86.target.Assembler.Label;
  * runs.
  */
 public final class PokerTasks implements PokerProgram {
+  private static final int JUMP_LENGTH = 5;
   private static final int HELPER_CLOCK = SessionLayout.SCRATCH + 0x700;
   private static final int HELPER_TIME = SessionLayout.SCRATCH + 0x710;
   private static final int POKER_CLOCK = SessionLayout.SCRATCH + 0x600;
@@ -65,6 +67,17 @@ public final class PokerTasks implements PokerProgram {
   public CodeBytes launcher() {
     byte[] bytes = LaunchTask.emit(new Assembler());
     return CodeBytes.copyOf(bytes, 0, bytes.length);
+  }
+
+  @Override
+  public CodeBytes holder(long at) {
+    byte[] bytes = HoldCode.emit(new Assembler(), at);
+    return CodeBytes.copyOf(bytes, 0, bytes.length);
+  }
+
+  @Override
+  public CodeBytes jump(long at, long to) {
+    return Assembly.jmp(to).at(at, JUMP_LENGTH);
   }
 
   /** What stands where, for who reads the listing. */

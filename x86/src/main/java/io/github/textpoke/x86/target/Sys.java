@@ -15,6 +15,7 @@ final class Sys {
   static final int PREAD64 = 17;
   static final int PWRITE64 = 18;
   static final int MADVISE = 28;
+  static final int NANOSLEEP = 35;
   static final int SETITIMER = 38;
   static final int GETPID = 39;
   static final int CLONE = 56;

@@ -15,8 +15,8 @@ import org.junit.jupiter.api.Test;
  */
 class LivePatchRoundsTest {
   private static final Duration LONG = Duration.ofSeconds(60);
-  private static final int ROUNDS =
-      Integer.getInteger("rounds", Boolean.getBoolean("soak") ? 200 : 5);
+  private static final boolean SOAK = Boolean.getBoolean("soak");
+  private static final int ROUNDS = Integer.getInteger("rounds", SOAK ? 200 : 5);
   private static final int CONNECTIONS = 4;
   private static final int ANSWERS = 200;
 
@@ -32,7 +32,9 @@ class LivePatchRoundsTest {
             "--connections",
             Integer.toString(CONNECTIONS),
             "--operations",
-            operations);
+            operations,
+            "--per-second",
+            SOAK ? "0" : "10000");
   }
 
   @BeforeEach

@@ -10,6 +10,8 @@ final class ListingTest {
   private static final String POKER = "poker_tasks.txt";
   private static final String BORROWER = "borrow_task.txt";
   private static final String LAUNCHER = "launch_task.txt";
+  private static final String HOLDER = "hold_code.txt";
+  private static final long PAGES = 0x7f0000001000L;
 
   @Test
   void theCodeOfHelperAndPokerIsThatOfTheListing() throws IOException {
@@ -29,5 +31,12 @@ final class ListingTest {
     Assembler assembler = new Assembler();
     LaunchTask.emit(assembler);
     Listings.compare(ListingTest.class, LAUNCHER, new PokerTasks().launcher(), assembler.notes());
+  }
+
+  @Test
+  void theCodeInWhichProgramsWaitIsThatOfTheListing() throws IOException {
+    Assembler assembler = new Assembler();
+    HoldCode.emit(assembler, PAGES);
+    Listings.compare(ListingTest.class, HOLDER, new PokerTasks().holder(PAGES), assembler.notes());
   }
 }

@@ -52,6 +52,7 @@ final class SysTest {
           "CLONE3",
           "MMAP",
           "MADVISE",
+          "NANOSLEEP",
           "SETITIMER",
           "FTRUNCATE",
           "READLINK",

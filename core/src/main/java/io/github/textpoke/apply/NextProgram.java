@@ -1,0 +1,133 @@
+package io.github.textpoke.apply;
+
+import io.github.textpoke.PatchException;
+import io.github.textpoke.PatchException.LaunchFailedException;
+import io.github.textpoke.PatchException.UnsupportedTargetException;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.function.Consumer;
+
+/**
+ * The program that a thread of another process is about to execute. It is patched as a launched one
+ * is, at the same two moments, and waits meanwhile in code of ours: for as long as it takes, or
+ * until this JVM has been gone for five seconds, and then it begins with what is in place. Nothing
+ * but the thread itself is stopped.
+ */
+public final class NextProgram {
+  private static final ExecutorService THREADS =
+      Executors.newCachedThreadPool(
+          task -> {
+            Thread made = new Thread(task, "textpoke-next-program");
+            made.setDaemon(true);
+            return made;
+          });
+
+  private final ExecutingThread thread;
+  private final Launch patches;
+
+  private NextProgram(int tid, Launch patches) {
+    this.thread = new ExecutingThread(tid, patches.options().patience());
+    this.patches = patches;
+  }
+
+  /**
+   * Traces a thread that waits, of its own will, before it calls execve. When this returns it may
+   * go on. What it executes is followed and patched on other threads; where patching fails, what
+   * stands is taken back, and the program runs unpatched.
+   *
+   * @param tid its id, in this JVM's namespace
+   * @param patches what is called at the program's entry and when it is loaded, and the options;
+   *     nothing else of it matters
+   * @return when the program begins: what it is. Empty where there is none, since the call failed
+   *     or the process has ended
+   * @throws UnsupportedTargetException if the thread can't be traced; it is untouched
+   */
+  public static CompletableFuture<Optional<FollowedProgram>> follow(int tid, Launch patches) {
+    CompletableFuture<Optional<FollowedProgram>> begun = new CompletableFuture<>();
+    CompletableFuture<Void> taken = new CompletableFuture<>();
+    THREADS.execute(() -> new NextProgram(tid, patches).run(taken, begun));
+    try {
+      taken.join(); // which no interrupt ends
+    } catch (java.util.concurrent.CompletionException failed) {
+      throw Launched.unchecked(failed);
+    }
+    return begun;
+  }
+
+  private void run(
+      CompletableFuture<Void> taken, CompletableFuture<Optional<FollowedProgram>> begun) {
+    try {
+      thread.take();
+    } catch (Throwable failed) { // to who waits
+      taken.completeExceptionally(failed);
+      return;
+    }
+    taken.complete(null);
+    try {
+      begun.complete(patched());
+    } catch (Throwable failed) { // to who waits
+      begun.completeExceptionally(failed);
+    }
+  }
+
+  private Optional<FollowedProgram> patched() {
+    Optional<HoldPages> held;
+    try {
+      held = thread.hold(Launching.code());
+    } catch (PatchException failed) {
+      return Optional.of(program(Optional.of(failed)));
+    }
+    if (held.isEmpty()) {
+      return Optional.empty();
+    }
+    try (HoldPages pages = held.get()) {
+      Optional<RuntimeException> failure = patch(pages);
+      if (failure.isEmpty() && pages.isLate()) {
+        failure =
+            Optional.of(
+                new LaunchFailedException(
+                    "the program has begun before it was patched: this JVM stood still for seconds",
+                    ""));
+      }
+      return Optional.of(program(failure));
+    }
+  }
+
+  private Optional<RuntimeException> patch(HoldPages pages) {
+    try (TargetProcess process = TargetProcess.attach(thread.pid, patches.options())) {
+      try {
+        for (Consumer<TargetProcess> each : patches.atEntry()) {
+          each.accept(process);
+        }
+        if (!patches.whenLoaded().isEmpty()) {
+          process.letGo();
+          pages.goToLoaded();
+        }
+        for (Consumer<TargetProcess> each : patches.whenLoaded()) {
+          each.accept(process);
+        }
+        return Optional.empty();
+      } catch (RuntimeException failed) {
+        process.patches().reverse().forEach(Patch::revert);
+        return Optional.of(failed);
+      }
+    } catch (RuntimeException failed) {
+      return Optional.of(failed);
+    }
+  }
+
+  private FollowedProgram program(Optional<RuntimeException> failure) {
+    try {
+      return new FollowedProgram(
+          thread.pid, Files.readSymbolicLink(Path.of("/proc/" + thread.pid + "/exe")), failure);
+    } catch (IOException gone) {
+      throw new UncheckedIOException(gone);
+    }
+  }
+}

@@ -1,0 +1,100 @@
+package io.github.textpoke.x86.detour;
+
+import io.github.textpoke.PatchException;
+import io.github.textpoke.apply.SharedMemory;
+import io.github.textpoke.apply.TargetProcess;
+import java.util.Optional;
+
+/**
+ * Calls of some functions that say that they have come, and wait until {@link #release somebody has
+ * seen them}, in a process and in what it forks. They wait for about two seconds at most; then the
+ * call goes on, and from then on none waits, until {@link #arm}. So a program whose patcher is gone
+ * waits once. Thread-safe.
+ */
+public final class AnnouncedCalls {
+  /** Where a caller sleeps on a futex, from {@link #address}. */
+  public static final int WAITED_FOR = WaitingCode.SEEN;
+
+  private static final String NAME = "announced";
+
+  private final long address;
+  private final io.github.textpoke.linux.SharedMemory data;
+
+  private AnnouncedCalls(long address, io.github.textpoke.linux.SharedMemory data) {
+    this.address = address;
+    this.data = data;
+  }
+
+  /**
+   * A call.
+   *
+   * @param number from 1
+   * @param thread the caller's id in its own namespace, which may be another than ours
+   * @param kind what was given for the function
+   * @param first the first argument
+   * @param second the second one
+   */
+  public record Call(long number, int thread, int kind, long first, long second) {}
+
+  /**
+   * Memory for them in a process, which stays there.
+   *
+   * @param near absolute address
+   * @throws PatchException of the type that names the cause
+   */
+  public static AnnouncedCalls in(TargetProcess process, long near) {
+    try (SharedMemory memory =
+        process.objectMemory().share(NAME, near, near + 1, AnnouncingBody.DATA_SIZE)) {
+      AnnouncedCalls calls = new AnnouncedCalls(memory.address(), memory.words());
+      calls.arm();
+      return calls;
+    }
+  }
+
+  /** Absolute address of the memory. */
+  public long address() {
+    return address;
+  }
+
+  Destination destination(int kind) {
+    return new Destination.Announcing(address, kind);
+  }
+
+  /** Whether calls wait. */
+  public boolean isArmed() {
+    return data.getLong(WaitingCode.ARMED) != 0;
+  }
+
+  /** Has calls wait from now on. */
+  public void arm() {
+    data.setLong(WaitingCode.ARMED, 1);
+  }
+
+  /** Has no call wait any more, neither those that have come. */
+  public void disarm() {
+    data.setLong(WaitingCode.ARMED, 0);
+    data.setLong(WaitingCode.SEEN, Long.MAX_VALUE - AnnouncingBody.SLOT_COUNT);
+  }
+
+  /** The first call that waits and was not released; empty where there is none yet. */
+  public Optional<Call> next() {
+    long number = data.getLong(WaitingCode.SEEN) + 1;
+    int slot =
+        AnnouncingBody.SLOTS
+            + (int) (number & AnnouncingBody.SLOT_COUNT - 1) * AnnouncingBody.SLOT_SIZE;
+    return data.getLong(slot + AnnouncingBody.NUMBER) == number
+        ? Optional.of(
+            new Call(
+                number,
+                (int) data.getLong(slot + AnnouncingBody.THREAD),
+                (int) data.getLong(slot + AnnouncingBody.KIND),
+                data.getLong(slot + AnnouncingBody.FIRST),
+                data.getLong(slot + AnnouncingBody.SECOND)))
+        : Optional.empty();
+  }
+
+  /** Lets it go on, and all before it. */
+  public void release(Call call) {
+    data.setLong(WaitingCode.SEEN, call.number);
+  }
+}

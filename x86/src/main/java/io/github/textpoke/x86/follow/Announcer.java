@@ -1,0 +1,130 @@
+package io.github.textpoke.x86.follow;
+
+import io.github.textpoke.PatchException;
+import io.github.textpoke.PatchException.AmbiguousSymbolException;
+import io.github.textpoke.PatchException.NoSuchSymbolException;
+import io.github.textpoke.PatchException.SeccompException;
+import io.github.textpoke.apply.TargetProcess;
+import io.github.textpoke.linux.Kernel;
+import io.github.textpoke.process.Mapping;
+import io.github.textpoke.process.MemoryMap;
+import io.github.textpoke.process.ProcStatus;
+import io.github.textpoke.x86.detour.AnnouncedCalls;
+import io.github.textpoke.x86.detour.Detours;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.locks.LockSupport;
+
+/**
+ * One program whose calls of execve are announced: its process, and those that it forks.
+ *
+ * @param pid of the process that the program began in
+ * @param calls what they announce themselves in
+ * @param memory of {@code calls}, as it is mapped
+ */
+record Announcer(int pid, AnnouncedCalls calls, Mapping memory) {
+  private static final String LABEL = "children are followed: ";
+  private static final String LIBC = "libc:";
+  private static final List<String> FUNCTIONS = List.of("execve", "execveat", "fexecve");
+
+  /** Until a thread is seen asleep that looks each millisecond. */
+  private static final int LOOKS = 100;
+
+  private static final long LOOK_NANOS = 100_000;
+
+  /**
+   * Has a program announce them.
+   *
+   * @throws SeccompException if it has a seccomp filter, which might kill for what an announcement
+   *     takes
+   * @throws NoSuchSymbolException if it has no execve that we find
+   * @throws PatchException of another type that names the cause
+   */
+  static Announcer in(TargetProcess process) {
+    if (process.hasSeccompFilter()) {
+      throw new SeccompException(
+          "the program has a seccomp filter, which may forbid what an announcement takes",
+          "don't follow its children");
+    }
+    String prefix = prefix(process);
+    AnnouncedCalls calls = AnnouncedCalls.in(process, process.address(prefix + FUNCTIONS.get(0)));
+    Mapping memory =
+        MemoryMap.read(process.pid())
+            .at(calls.address())
+            .orElseThrow(() -> new IllegalStateException("what was mapped is not there"));
+    Detours detours = Detours.in(process);
+    for (int kind = 0; kind < FUNCTIONS.size(); kind++) {
+      String function = FUNCTIONS.get(kind);
+      try {
+        process.address(prefix + function);
+      } catch (NoSuchSymbolException older) {
+        // Of a libc that has none, as of a static program that does not use it.
+        continue;
+      }
+      detours.at(prefix + function).announcing(calls, kind, LABEL + function);
+    }
+    return new Announcer(process.pid(), calls, memory);
+  }
+
+  /** Empty for a static program. */
+  private static String prefix(TargetProcess process) {
+    try {
+      process.address(LIBC + FUNCTIONS.get(0));
+      return LIBC;
+    } catch (NoSuchSymbolException | AmbiguousSymbolException isStatic) {
+      return "";
+    }
+  }
+
+  /**
+   * Whether a thread waits in that call: its id may be one of another namespace, and in ours be
+   * that of any other thread.
+   */
+  boolean isWaiting(int tid) {
+    String wanted =
+        Kernel.SYS_FUTEX
+            + " 0x"
+            + Long.toHexString(calls.address() + AnnouncedCalls.WAITED_FOR)
+            + " ";
+    for (int i = 0; i < LOOKS; i++) {
+      try {
+        String now = Files.readString(Path.of("/proc/" + tid + "/syscall"));
+        if (now.startsWith(wanted)) {
+          return true;
+        }
+      } catch (IOException none) {
+        return false;
+      }
+      // It is awake for microseconds only.
+      LockSupport.parkNanos(LOOK_NANOS);
+    }
+    return false;
+  }
+
+  /** Whether some process can still announce anything: it has the memory. */
+  boolean isUsed() {
+    ProcStatus status = ProcStatus.read(pid);
+    return (status != null && !status.isDead()) || isMappedByAny();
+  }
+
+  private boolean isMappedByAny() {
+    String inode = " " + memory.inode() + " ";
+    for (int process : ProcStatus.processes()) {
+      try {
+        if (Files.readString(Path.of("/proc/" + process + "/maps"), StandardCharsets.ISO_8859_1)
+            .lines()
+            .anyMatch(
+                line -> line.contains(inode) && line.endsWith(memory.path() + " (deleted)"))) {
+          return true;
+        }
+      } catch (IOException gone) {
+        // Or not ours to look at: then it is not of ours.
+        continue;
+      }
+    }
+    return false;
+  }
+}

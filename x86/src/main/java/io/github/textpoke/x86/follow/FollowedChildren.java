@@ -1,0 +1,237 @@
+package io.github.textpoke.x86.follow;
+
+import com.google.common.collect.ImmutableList;
+import io.github.textpoke.PatchException;
+import io.github.textpoke.PatchException.UnsupportedTargetException;
+import io.github.textpoke.apply.FollowedProgram;
+import io.github.textpoke.apply.Launch;
+import io.github.textpoke.apply.NextProgram;
+import io.github.textpoke.apply.TargetProcess;
+import io.github.textpoke.x86.detour.AnnouncedCalls;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.LockSupport;
+import java.util.function.UnaryOperator;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * While it is open, the programs that a launched program and its descendants execute are patched as
+ * it is, before their first instruction:
+ *
+ * <pre>{@code
+ * try (FollowedChildren children = FollowedChildren.with(launch -> patched(launch));
+ *     Launched program = children.in(patched(TargetProcess.launch(List.of("make")))).start()) {
+ *   program.waitFor();
+ *   children.programs().forEach(System.out::println);
+ * }
+ * }</pre>
+ *
+ * <ol>
+ *   <li>A child that was forked has the patches of its parent, with or without this. What it
+ *       executes has not: a program begins with fresh memory. So libc's execve, execveat and
+ *       fexecve get a detour in which the caller waits until this JVM traces it, for a millisecond
+ *       or so; posix_spawn, system and popen call them. The program waits at its entry until it is
+ *       patched; it runs on unpatched where that fails.
+ *   <li>Not followed are: a system call execve that is not made by libc; what a program executes
+ *       that has a seccomp filter, or is static and has no symbols; a program that changes its user
+ *       or gets capabilities, since the kernel does not do that for one that is traced; a program
+ *       in another PID namespace; one of 32 bits.
+ *   <li>If this JVM ends, callers wait for two seconds once, and no more then; programs that it
+ *       holds begin within some five seconds, with what is in place. Only one that is between its
+ *       execve and its entry, which takes some 100 us, is ended.
+ *   <li>Two pages stay mapped in each program that was followed.
+ * </ol>
+ *
+ * <p>Thread-safe.
+ */
+public final class FollowedChildren implements AutoCloseable {
+  private static final System.Logger LOGGER = System.getLogger("io.github.textpoke");
+
+  /** Between two looks, each of which reads one cache line of each program. */
+  private static final long PAUSE_NANOS = 300_000;
+
+  /** Between two looks at whether programs have ended. */
+  private static final long SWEEP_NANOS = 10_000_000_000L;
+
+  private final UnaryOperator<Launch> patches;
+  private final List<Announcer> announcers = new CopyOnWriteArrayList<>();
+  private final List<FollowedProgram> programs = new ArrayList<>();
+  private final Set<CompletableFuture<?>> underWay = ConcurrentHashMap.newKeySet();
+  private @Nullable Thread thread;
+  private volatile boolean closed;
+
+  private FollowedChildren(UnaryOperator<Launch> patches) {
+    this.patches = patches;
+  }
+
+  /**
+   * Nobody is followed yet: see {@link #in}.
+   *
+   * @param patches what each program gets. It is called for each, by threads of ours, with a launch
+   *     of which only patches and options matter
+   */
+  public static FollowedChildren with(UnaryOperator<Launch> patches) {
+    return new FollowedChildren(patches);
+  }
+
+  /**
+   * The launch of a program whose children are followed. Its start throws, beside what patching
+   * throws, what names why they can't be.
+   */
+  public Launch in(Launch launch) {
+    return launch.patch(process -> add(Announcer.in(process)));
+  }
+
+  private synchronized void add(Announcer announcer) {
+    if (closed) {
+      announcer.calls().disarm();
+      return;
+    }
+    announcers.add(announcer);
+    if (thread == null) {
+      thread = new Thread(this::run, "textpoke-follow");
+      thread.setDaemon(true);
+      thread.start();
+    }
+  }
+
+  private void run() {
+    long sweep = System.nanoTime() + SWEEP_NANOS;
+    while (!closed) {
+      boolean isQuiet = true;
+      for (Announcer each : announcers) {
+        isQuiet &= !look(each);
+      }
+      if (System.nanoTime() - sweep > 0) {
+        announcers.removeIf(each -> !each.isUsed());
+        sweep = System.nanoTime() + SWEEP_NANOS;
+      }
+      if (isQuiet) {
+        // It wakes nobody outside of its process.
+        LockSupport.parkNanos(PAUSE_NANOS);
+      }
+    }
+  }
+
+  /** Whether there was a call. */
+  private boolean look(Announcer announcer) {
+    Optional<AnnouncedCalls.Call> call = announcer.calls().next();
+    if (call.isPresent()) {
+      try {
+        follow(announcer, call.get());
+      } finally {
+        announcer.calls().release(call.get());
+      }
+    }
+    if (!announcer.calls().isArmed()) {
+      // One has waited in vain, while this JVM stood still.
+      announcer.calls().arm();
+    }
+    return call.isPresent();
+  }
+
+  private void follow(Announcer announcer, AnnouncedCalls.Call call) {
+    int tid = call.thread();
+    try {
+      if (!announcer.isWaiting(tid)) {
+        throw new UnsupportedTargetException(
+            "thread " + tid + " is in a namespace of its own, or was killed", "");
+      }
+      Path file = ExecutedFile.of(tid, call);
+      if (ExecutedFile.changesRights(file)) {
+        throw new UnsupportedTargetException(
+            file + " changes the rights of who executes it, but not if that is traced",
+            "attach to it when it runs");
+      }
+      AtomicReference<@Nullable RuntimeException> unfollowed = new AtomicReference<>();
+      Launch launch =
+          patches
+              .apply(TargetProcess.launch(List.of(file.toString())))
+              .patch(process -> addIfPossible(process, unfollowed));
+      CompletableFuture<Optional<FollowedProgram>> begun = NextProgram.follow(tid, launch);
+      underWay.add(begun);
+      begun.whenComplete(
+          (program, failure) -> {
+            underWay.remove(begun);
+            if (failure != null) {
+              LOGGER.log(System.Logger.Level.WARNING, "what thread " + tid + " executes", failure);
+            } else {
+              program.map(each -> with(each, unfollowed.get())).ifPresent(this::note);
+            }
+          });
+    } catch (PatchException failure) {
+      note(new FollowedProgram(tid, Path.of(""), Optional.of(failure)));
+    }
+  }
+
+  private void addIfPossible(
+      TargetProcess process, AtomicReference<@Nullable RuntimeException> unfollowed) {
+    try {
+      add(Announcer.in(process));
+    } catch (PatchException failure) {
+      unfollowed.set(failure);
+    }
+  }
+
+  private static FollowedProgram with(
+      FollowedProgram program, @Nullable RuntimeException unfollowed) {
+    return program.failure().isPresent() || unfollowed == null
+        ? program
+        : new FollowedProgram(
+            program.pid(),
+            program.file(),
+            Optional.of(
+                new UnsupportedTargetException(
+                    "its children are not followed: " + unfollowed.getMessage(), "")));
+  }
+
+  private synchronized void note(FollowedProgram program) {
+    programs.add(program);
+  }
+
+  /**
+   * What was executed until now, in the order of beginning; those that could not be followed too,
+   * with the reasons. Of those that were not traced no file is known.
+   */
+  public synchronized ImmutableList<FollowedProgram> programs() {
+    return ImmutableList.copyOf(programs);
+  }
+
+  /** Follows no more; programs that are held begin first. What is in place stays. Idempotent. */
+  @Override
+  public void close() {
+    Thread looking;
+    synchronized (this) {
+      closed = true;
+      looking = thread;
+    }
+    if (looking != null) {
+      join(looking);
+    }
+    announcers.forEach(each -> each.calls().disarm());
+    for (CompletableFuture<?> each : underWay) {
+      each.handle((done, failure) -> true).join();
+    }
+  }
+
+  private static void join(Thread looking) {
+    boolean isInterrupted = false;
+    while (looking.isAlive()) {
+      try {
+        looking.join();
+      } catch (InterruptedException later) {
+        isInterrupted = true;
+      }
+    }
+    if (isInterrupted) {
+      Thread.currentThread().interrupt();
+    }
+  }
+}
