@@ -6,7 +6,7 @@ static long calls;
 /* What it is for: a program whose calls of malloc begin before main. */
 static void *volatile kept;
 
-__attribute__((noinline)) int in_library(int x) {
+__attribute__((noinline, aligned(1024))) int in_library(int x) {
   calls++;
   return x + 1;
 }

@@ -26,6 +26,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.LongConsumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -60,6 +61,7 @@ final class CodeMemory {
   private final int pid;
   private final Engines engine;
   private final TargetLedger ledger;
+  private final LongConsumer beforeFree;
 
   /** Whether retired patches were looked at since this handle was made. */
   private boolean isSwept;
@@ -75,10 +77,15 @@ final class CodeMemory {
    */
   record Placed(Made made, DetourNote note, @Nullable LedgerEntry adopted) {}
 
-  CodeMemory(int pid, Engines engine, TargetLedger ledger) {
+  /**
+   * @param beforeFree is told of each retired patch whose room becomes free, while it still holds
+   *     what it held at last
+   */
+  CodeMemory(int pid, Engines engine, TargetLedger ledger, LongConsumer beforeFree) {
     this.pid = pid;
     this.engine = engine;
     this.ledger = ledger;
+    this.beforeFree = beforeFree;
   }
 
   /**
@@ -273,6 +280,7 @@ final class CodeMemory {
         ImmutableSet.copyOf(engine.unused(ImmutableSet.copyOf(taken(retired)).asList()));
     for (LedgerEntry entry : retired) {
       if (unused.containsAll(entry.note().detour().orElseThrow().memory())) {
+        beforeFree.accept(entry.id());
         ledger.ledger().progress(entry, new Progress(State.REVERTED, 0));
       }
     }

@@ -44,7 +44,7 @@ public final class NextProgram {
    * @param tid its id, in this JVM's namespace
    * @param patches what is called at the program's entry and when it is loaded, and the options;
    *     nothing else of it matters
-   * @return when the program begins: what it is. Empty where there is none, since the call failed
+   * @return before the program begins: what it is. Empty where there is none, since the call failed
    *     or the process has ended
    * @throws UnsupportedTargetException if the thread can't be traced; it is untouched
    */
@@ -70,21 +70,24 @@ public final class NextProgram {
     }
     taken.complete(null);
     try {
-      begun.complete(patched());
+      follow(begun);
     } catch (Throwable failed) { // to who waits
       begun.completeExceptionally(failed);
     }
   }
 
-  private Optional<FollowedProgram> patched() {
+  /** Who waits hears of the program before it begins: it may end at once. */
+  private void follow(CompletableFuture<Optional<FollowedProgram>> begun) {
     Optional<HoldPages> held;
     try {
       held = thread.hold(Launching.code());
     } catch (PatchException failed) {
-      return Optional.of(program(Optional.of(failed)));
+      begun.complete(Optional.of(program(Optional.of(failed))));
+      return;
     }
     if (held.isEmpty()) {
-      return Optional.empty();
+      begun.complete(Optional.empty());
+      return;
     }
     try (HoldPages pages = held.get()) {
       Optional<RuntimeException> failure = patch(pages);
@@ -95,7 +98,7 @@ public final class NextProgram {
                     "the program has begun before it was patched: this JVM stood still for seconds",
                     ""));
       }
-      return Optional.of(program(failure));
+      begun.complete(Optional.of(program(failure)));
     }
   }
 

@@ -18,6 +18,7 @@ import io.github.textpoke.Site;
 import io.github.textpoke.decode.CodeRegion;
 import io.github.textpoke.ledger.DetourNote;
 import io.github.textpoke.ledger.Extent;
+import io.github.textpoke.ledger.LedgerContents;
 import io.github.textpoke.ledger.LedgerEntry;
 import io.github.textpoke.ledger.PatchNote;
 import io.github.textpoke.ledger.Progress;
@@ -38,6 +39,7 @@ import java.nio.ByteOrder;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -85,6 +87,10 @@ public final class TargetProcess implements AutoCloseable {
 
   private final Engines engines;
   private final CodeMemory room;
+
+  /** By the patch's id. */
+  private final Map<Long, Runnable> lastLooks = new HashMap<>();
+
   private volatile boolean leaving;
   private boolean closed;
 
@@ -100,7 +106,7 @@ public final class TargetProcess implements AutoCloseable {
     this.engines =
         new Engines(
             pid, options, interference, TRAP_BYTE, this::checkTarget, ledger, () -> leaving);
-    this.room = new CodeMemory(pid, engines, ledger);
+    this.room = new CodeMemory(pid, engines, ledger, this::beforeFree);
   }
 
   private static @Nullable Throwable probe() {
@@ -316,7 +322,7 @@ public final class TargetProcess implements AutoCloseable {
    */
   public synchronized ImmutableList<PatchPlan> standing() {
     return Stream.concat(
-            ledger.contents().entries().stream()
+            contents().entries().stream()
                 .filter(entry -> entry.progress().state() != Progress.State.RETIRED)
                 .map(LedgerEntry::plan),
             patches.stream().filter(patch -> patch.id() == 0).map(Patch::plan))
@@ -329,7 +335,7 @@ public final class TargetProcess implements AutoCloseable {
    */
   public synchronized ImmutableList<Patch> patches() {
     ImmutableList.Builder<Patch> all = ImmutableList.builder();
-    for (LedgerEntry entry : ledger.contents().entries()) {
+    for (LedgerEntry entry : contents().entries()) {
       if (isReverted(entry)) {
         continue;
       }
@@ -350,7 +356,7 @@ public final class TargetProcess implements AutoCloseable {
    * @param isAsked which sites, by absolute address
    */
   public synchronized ImmutableList<Extent> broughtTo(LongPredicate isAsked) {
-    return ledger.contents().entries().stream()
+    return contents().entries().stream()
         .filter(entry -> entry.progress().state() != Progress.State.RETIRED)
         .filter(
             entry -> entry.plan().pokes().stream().anyMatch(poke -> isAsked.test(poke.address())))
@@ -559,11 +565,41 @@ public final class TargetProcess implements AutoCloseable {
   }
 
   /**
+   * Has somebody look at what a patch of this process has brought along, once, before this handle
+   * gives it to others: when no thread is in there any more, so that it changes no more. Another
+   * handle or JVM may give it away without that.
+   *
+   * @param look is called while this object is locked; must not wait
+   */
+  public synchronized void beforeFree(Patch patch, Runnable look) {
+    lastLooks.put(patch.id(), look);
+  }
+
+  private void beforeFree(long id) {
+    Runnable look = lastLooks.remove(id);
+    if (look != null) {
+      look.run();
+    }
+  }
+
+  private LedgerContents contents() {
+    try {
+      return ledger.contents();
+    } catch (TargetGoneException gone) {
+      throw preflight.orExeced(gone);
+    } catch (PatchException failure) {
+      throw preflight.orGone(failure);
+    }
+  }
+
+  /**
    * Whether the code and data that a patch of this process has brought along are still its own:
    * while it stands, and after it was reverted until the memory is given to another one.
+   *
+   * @throws PatchException if the process is gone, or can't be read
    */
   public synchronized boolean keepsMemory(Patch patch) {
-    return ledger.contents().find(patch.id()).isPresent();
+    return contents().find(patch.id()).isPresent();
   }
 
   /**
@@ -580,8 +616,7 @@ public final class TargetProcess implements AutoCloseable {
         engine ->
             engine.exclusively(
                 () -> {
-                  if (ledger.contents().entries().stream()
-                      .noneMatch(entry -> hasData(entry, address))) {
+                  if (contents().entries().stream().noneMatch(entry -> hasData(entry, address))) {
                     throw new WrongStateException(
                         "no patch has data at 0x%x any more".formatted(address));
                   }
@@ -607,7 +642,8 @@ public final class TargetProcess implements AutoCloseable {
     Patch applied = apply(compile(placed.made().plan()), label, Optional.of(placed.note()));
     LedgerEntry adopted = placed.adopted();
     if (adopted != null) {
-      // Its memory is the new patch's now.
+      // Its memory is the new patch's now, and gone on with.
+      lastLooks.remove(adopted.id());
       ledger.ledger().progress(adopted, new Progress(Progress.State.REVERTED, 0));
     }
     return applied;
@@ -711,7 +747,7 @@ public final class TargetProcess implements AutoCloseable {
   }
 
   synchronized boolean isCovered(long id) {
-    return new PatchStack(ledger.contents().entries()).isCovered(id);
+    return new PatchStack(contents().entries()).isCovered(id);
   }
 
   /**
@@ -753,7 +789,7 @@ public final class TargetProcess implements AutoCloseable {
   }
 
   private ApplyReport revertNow(Patch patch) {
-    PatchStack stack = new PatchStack(ledger.contents().entries());
+    PatchStack stack = new PatchStack(contents().entries());
     Optional<DetourNote> detour = patch.note().detour();
     ApplyReport report;
     if (detour.isPresent() && stack.isCovered(patch.id())) {

@@ -1,6 +1,10 @@
 package io.github.textpoke.x86.detour;
 
+import com.google.common.collect.ImmutableList;
 import io.github.textpoke.PatchException;
+import io.github.textpoke.PatchException.AmbiguousSymbolException;
+import io.github.textpoke.PatchException.NoSuchSymbolException;
+import io.github.textpoke.PatchException.SeccompException;
 import io.github.textpoke.apply.SharedMemory;
 import io.github.textpoke.apply.TargetProcess;
 import java.util.Optional;
@@ -16,6 +20,7 @@ public final class AnnouncedCalls {
   public static final int WAITED_FOR = WaitingCode.SEEN;
 
   private static final String NAME = "announced";
+  private static final String LIBC = "libc:";
 
   private final long address;
   private final io.github.textpoke.linux.SharedMemory data;
@@ -30,19 +35,53 @@ public final class AnnouncedCalls {
    *
    * @param number from 1
    * @param thread the caller's id in its own namespace, which may be another than ours
-   * @param kind what was given for the function
+   * @param kind which function it is of
    * @param first the first argument
    * @param second the second one
    */
   public record Call(long number, int thread, int kind, long first, long second) {}
 
   /**
-   * Memory for them in a process, which stays there.
+   * Has calls of some functions of libc be announced; of a static program, of its own of that name.
    *
-   * @param near absolute address
-   * @throws PatchException of the type that names the cause
+   * @param functions the kind of a call is its place in there. Those that there are not, but the
+   *     first, are left out
+   * @param label for people, of the patches; the function's name follows
+   * @throws SeccompException if the program has a seccomp filter, which might kill for what an
+   *     announcement takes
+   * @throws NoSuchSymbolException if it has no first one that we find
+   * @throws PatchException of another type that names the cause
    */
-  public static AnnouncedCalls in(TargetProcess process, long near) {
+  public static AnnouncedCalls of(
+      TargetProcess process, ImmutableList<String> functions, String label) {
+    if (process.hasSeccompFilter()) {
+      throw new SeccompException(
+          "the program has a seccomp filter, which may forbid what an announcement of a call takes",
+          "");
+    }
+    String prefix = has(process, LIBC + functions.get(0)) ? LIBC : "";
+    AnnouncedCalls calls = in(process, process.address(prefix + functions.get(0)));
+    Detours detours = Detours.in(process);
+    for (int kind = 0; kind < functions.size(); kind++) {
+      String site = prefix + functions.get(kind);
+      if (has(process, site)) {
+        detours.announce(site, calls.address, kind, label + functions.get(kind));
+      }
+    }
+    return calls;
+  }
+
+  private static boolean has(TargetProcess process, String site) {
+    try {
+      process.address(site);
+      return true;
+    } catch (NoSuchSymbolException | AmbiguousSymbolException none) {
+      return false;
+    }
+  }
+
+  /** Memory for them in a process, which stays there. */
+  private static AnnouncedCalls in(TargetProcess process, long near) {
     try (SharedMemory memory =
         process.objectMemory().share(NAME, near, near + 1, AnnouncingBody.DATA_SIZE)) {
       AnnouncedCalls calls = new AnnouncedCalls(memory.address(), memory.words());
@@ -54,10 +93,6 @@ public final class AnnouncedCalls {
   /** Absolute address of the memory. */
   public long address() {
     return address;
-  }
-
-  Destination destination(int kind) {
-    return new Destination.Announcing(address, kind);
   }
 
   /** Whether calls wait. */

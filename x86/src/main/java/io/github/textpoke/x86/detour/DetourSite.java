@@ -66,18 +66,6 @@ public final class DetourSite {
   }
 
   /**
-   * Has each call of the function be announced, and wait until it was seen.
-   *
-   * @param calls of the same process
-   * @param kind any number, by which the function's calls are told from those of others
-   * @param label for people, of the patch
-   * @throws PatchException as {@link #to}
-   */
-  public Detour announcing(AnnouncedCalls calls, int kind, String label) {
-    return detours.apply(site, calls.destination(kind), label);
-  }
-
-  /**
    * Leads every call of the function to other code, which gets its arguments and returns to its
    * caller.
    *

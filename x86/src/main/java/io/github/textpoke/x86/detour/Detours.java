@@ -166,6 +166,10 @@ public final class Detours {
         process.objectMemory(), new Detour(patch, detour.original()), detour.data());
   }
 
+  void announce(String site, long data, int kind, String label) {
+    apply(site, new Destination.Announcing(data, kind), label);
+  }
+
   private DetourPatch detour(String site, Destination destination) {
     Entry entry = entry(site);
     return new DetourPatch(process.pid(), knowing(entry), entry, this::function, destination);

@@ -1,21 +1,17 @@
 package io.github.textpoke.x86.follow;
 
+import com.google.common.collect.ImmutableList;
 import io.github.textpoke.PatchException;
-import io.github.textpoke.PatchException.AmbiguousSymbolException;
-import io.github.textpoke.PatchException.NoSuchSymbolException;
-import io.github.textpoke.PatchException.SeccompException;
 import io.github.textpoke.apply.TargetProcess;
 import io.github.textpoke.linux.Kernel;
 import io.github.textpoke.process.Mapping;
 import io.github.textpoke.process.MemoryMap;
 import io.github.textpoke.process.ProcStatus;
 import io.github.textpoke.x86.detour.AnnouncedCalls;
-import io.github.textpoke.x86.detour.Detours;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.List;
 import java.util.concurrent.locks.LockSupport;
 
 /**
@@ -27,8 +23,10 @@ import java.util.concurrent.locks.LockSupport;
  */
 record Announcer(int pid, AnnouncedCalls calls, Mapping memory) {
   private static final String LABEL = "children are followed: ";
-  private static final String LIBC = "libc:";
-  private static final List<String> FUNCTIONS = List.of("execve", "execveat", "fexecve");
+
+  /** In the order of the kinds of {@link ExecutedFile}. */
+  private static final ImmutableList<String> FUNCTIONS =
+      ImmutableList.of("execve", "execveat", "fexecve");
 
   /** Until a thread is seen asleep that looks each millisecond. */
   private static final int LOOKS = 100;
@@ -38,45 +36,15 @@ record Announcer(int pid, AnnouncedCalls calls, Mapping memory) {
   /**
    * Has a program announce them.
    *
-   * @throws SeccompException if it has a seccomp filter, which might kill for what an announcement
-   *     takes
-   * @throws NoSuchSymbolException if it has no execve that we find
-   * @throws PatchException of another type that names the cause
+   * @throws PatchException of the type that names the cause
    */
   static Announcer in(TargetProcess process) {
-    if (process.hasSeccompFilter()) {
-      throw new SeccompException(
-          "the program has a seccomp filter, which may forbid what an announcement takes",
-          "don't follow its children");
-    }
-    String prefix = prefix(process);
-    AnnouncedCalls calls = AnnouncedCalls.in(process, process.address(prefix + FUNCTIONS.get(0)));
+    AnnouncedCalls calls = AnnouncedCalls.of(process, FUNCTIONS, LABEL);
     Mapping memory =
         MemoryMap.read(process.pid())
             .at(calls.address())
             .orElseThrow(() -> new IllegalStateException("what was mapped is not there"));
-    Detours detours = Detours.in(process);
-    for (int kind = 0; kind < FUNCTIONS.size(); kind++) {
-      String function = FUNCTIONS.get(kind);
-      try {
-        process.address(prefix + function);
-      } catch (NoSuchSymbolException older) {
-        // Of a libc that has none, as of a static program that does not use it.
-        continue;
-      }
-      detours.at(prefix + function).announcing(calls, kind, LABEL + function);
-    }
     return new Announcer(process.pid(), calls, memory);
-  }
-
-  /** Empty for a static program. */
-  private static String prefix(TargetProcess process) {
-    try {
-      process.address(LIBC + FUNCTIONS.get(0));
-      return LIBC;
-    } catch (NoSuchSymbolException | AmbiguousSymbolException isStatic) {
-      return "";
-    }
   }
 
   /**

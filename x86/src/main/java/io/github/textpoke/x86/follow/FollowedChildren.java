@@ -8,6 +8,7 @@ import io.github.textpoke.apply.Launch;
 import io.github.textpoke.apply.NextProgram;
 import io.github.textpoke.apply.TargetProcess;
 import io.github.textpoke.x86.detour.AnnouncedCalls;
+import io.github.textpoke.x86.detour.CallWatch;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -15,9 +16,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicReference;
-import java.util.concurrent.locks.LockSupport;
 import java.util.function.UnaryOperator;
 import org.jspecify.annotations.Nullable;
 
@@ -54,18 +53,10 @@ import org.jspecify.annotations.Nullable;
 public final class FollowedChildren implements AutoCloseable {
   private static final System.Logger LOGGER = System.getLogger("io.github.textpoke");
 
-  /** Between two looks, each of which reads one cache line of each program. */
-  private static final long PAUSE_NANOS = 300_000;
-
-  /** Between two looks at whether programs have ended. */
-  private static final long SWEEP_NANOS = 10_000_000_000L;
-
   private final UnaryOperator<Launch> patches;
-  private final List<Announcer> announcers = new CopyOnWriteArrayList<>();
+  private final CallWatch watch = new CallWatch("textpoke-follow");
   private final List<FollowedProgram> programs = new ArrayList<>();
   private final Set<CompletableFuture<?>> underWay = ConcurrentHashMap.newKeySet();
-  private @Nullable Thread thread;
-  private volatile boolean closed;
 
   private FollowedChildren(UnaryOperator<Launch> patches) {
     this.patches = patches;
@@ -89,52 +80,10 @@ public final class FollowedChildren implements AutoCloseable {
     return launch.patch(process -> add(Announcer.in(process)));
   }
 
-  private synchronized void add(Announcer announcer) {
-    if (closed) {
-      announcer.calls().disarm();
-      return;
-    }
-    announcers.add(announcer);
-    if (thread == null) {
-      thread = new Thread(this::run, "textpoke-follow");
-      thread.setDaemon(true);
-      thread.start();
-    }
-  }
-
-  private void run() {
-    long sweep = System.nanoTime() + SWEEP_NANOS;
-    while (!closed) {
-      boolean isQuiet = true;
-      for (Announcer each : announcers) {
-        isQuiet &= !look(each);
-      }
-      if (System.nanoTime() - sweep > 0) {
-        announcers.removeIf(each -> !each.isUsed());
-        sweep = System.nanoTime() + SWEEP_NANOS;
-      }
-      if (isQuiet) {
-        // It wakes nobody outside of its process.
-        LockSupport.parkNanos(PAUSE_NANOS);
-      }
-    }
-  }
-
-  /** Whether there was a call. */
-  private boolean look(Announcer announcer) {
-    Optional<AnnouncedCalls.Call> call = announcer.calls().next();
-    if (call.isPresent()) {
-      try {
-        follow(announcer, call.get());
-      } finally {
-        announcer.calls().release(call.get());
-      }
-    }
-    if (!announcer.calls().isArmed()) {
-      // One has waited in vain, while this JVM stood still.
-      announcer.calls().arm();
-    }
-    return call.isPresent();
+  private void add(Announcer announcer) {
+    watch.add(
+        new CallWatch.Watched(
+            announcer.calls(), call -> follow(announcer, call), () -> {}, announcer::isUsed));
   }
 
   private void follow(Announcer announcer, AnnouncedCalls.Call call) {
@@ -207,31 +156,9 @@ public final class FollowedChildren implements AutoCloseable {
   /** Follows no more; programs that are held begin first. What is in place stays. Idempotent. */
   @Override
   public void close() {
-    Thread looking;
-    synchronized (this) {
-      closed = true;
-      looking = thread;
-    }
-    if (looking != null) {
-      join(looking);
-    }
-    announcers.forEach(each -> each.calls().disarm());
+    watch.close();
     for (CompletableFuture<?> each : underWay) {
       each.handle((done, failure) -> true).join();
-    }
-  }
-
-  private static void join(Thread looking) {
-    boolean isInterrupted = false;
-    while (looking.isAlive()) {
-      try {
-        looking.join();
-      } catch (InterruptedException later) {
-        isInterrupted = true;
-      }
-    }
-    if (isInterrupted) {
-      Thread.currentThread().interrupt();
     }
   }
 }

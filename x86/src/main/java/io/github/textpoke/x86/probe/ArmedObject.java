@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
@@ -50,6 +51,9 @@ final class ArmedObject {
 
   private long data;
 
+  /** What was there when the memory was given away; null: it is ours still. */
+  private AtomicReference<@Nullable Tally> left = new AtomicReference<>();
+
   /** What is captured there; null: nothing. */
   private @Nullable CaptureRing ring;
 
@@ -65,6 +69,7 @@ final class ArmedObject {
     private final ProbeSlots slots;
     private final long data;
     private final Tally offset;
+    private final AtomicReference<@Nullable Tally> left;
     private Tally known;
 
     private final @Nullable CaptureRing ring;
@@ -74,22 +79,20 @@ final class ArmedObject {
         ProbeSlots slots,
         long data,
         Tally offset,
+        AtomicReference<@Nullable Tally> left,
         Tally known,
         @Nullable CaptureRing ring) {
       this.patch = patch;
       this.slots = slots;
       this.data = data;
       this.offset = offset;
+      this.left = left;
       this.known = known;
       this.ring = ring;
     }
 
     Tally tally(TargetProcess process) {
-      Tally read = slots.read(process, data);
-      // Given to another patch only when no thread is there: then nothing more was counted.
-      if (process.keepsMemory(patch)) {
-        known = read.plus(offset);
-      }
+      known = read(process, patch, slots, data, left).map(offset::plus).orElse(known);
       return known;
     }
 
@@ -208,8 +211,17 @@ final class ArmedObject {
     Patch applied = process.apply(patch, label + breakpoints());
     last = applied;
     isArmed = true;
+    lookLast(applied, patch.slots(), data, left);
     patch.slots().begin(process, data);
     return applied.report().orElseThrow();
+  }
+
+  /** A call that has begun may be counted until no thread is there. */
+  private void lookLast(
+      Patch applied, ProbeSlots slots, long where, AtomicReference<@Nullable Tally> into) {
+    if (shared.isEmpty()) {
+      process.beforeFree(applied, () -> into.set(slots.read(process, where)));
+    }
   }
 
   /** Where it is a breakpoint, and why: for who finds the patch. */
@@ -235,7 +247,7 @@ final class ArmedObject {
     if (!isGoneOnWith || last == null || where != data) {
       Tally before = tallyHere();
       if (last != null && where != data) {
-        former.add(new Former(last, patch.slots(), data, offset, before, ring));
+        former.add(new Former(last, patch.slots(), data, offset, left, before, ring));
         before = Tally.none(targets.size());
       } else if (ring != null) {
         lost += ring.close(before.total());
@@ -244,6 +256,7 @@ final class ArmedObject {
       known = before;
       last = null;
       data = where;
+      left = new AtomicReference<>();
       if (isGoneOnWith) {
         // What somebody else has counted there is not ours.
         offset = offset.minus(patch.slots().read(process, where));
@@ -321,12 +334,20 @@ final class ArmedObject {
   private Tally tallyHere() {
     Patch counting = last;
     if (counting != null) {
-      Tally read = patch.slots().read(process, data);
-      // Else another patch may have had the memory by then.
-      if (process.keepsMemory(counting)) {
-        known = read.plus(offset);
-      }
+      known = read(process, counting, patch.slots(), data, left).map(offset::plus).orElse(known);
     }
     return known;
+  }
+
+  /** What was counted there; empty where another handle has given the memory away. */
+  private static Optional<Tally> read(
+      TargetProcess process,
+      Patch patch,
+      ProbeSlots slots,
+      long data,
+      AtomicReference<@Nullable Tally> left) {
+    Tally now = slots.read(process, data);
+    // Else another patch may have had the memory by then.
+    return process.keepsMemory(patch) ? Optional.of(now) : Optional.ofNullable(left.get());
   }
 }

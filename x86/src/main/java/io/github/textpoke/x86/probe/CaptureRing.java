@@ -1,6 +1,7 @@
 package io.github.textpoke.x86.probe;
 
 import com.google.common.collect.ImmutableList;
+import com.google.common.collect.Lists;
 import com.google.common.primitives.ImmutableLongArray;
 import io.github.textpoke.process.MemoryReader;
 import java.nio.ByteBuffer;
@@ -101,7 +102,7 @@ final class CaptureRing {
       List<CapturedCall> calls = new ArrayList<>();
       long lost = read(memory, scale, calls::add);
       if (isOurs.getAsBoolean()) {
-        calls.forEach(taken);
+        Lists.reverse(calls).forEach(taken);
         settled += calls.size() + lost;
         // Should the memory be given away before the next time, it is known what has got lost.
         known = counted.getAsLong();
@@ -118,6 +119,7 @@ final class CaptureRing {
     return lost;
   }
 
+  /** Gives them the newest first. */
   private long read(
       MemoryReader memory, TimeStampCounter.Scale scale, Consumer<CapturedCall> taken) {
     long issued = word(memory, CaptureTable.TICKETS);
@@ -130,35 +132,48 @@ final class CaptureRing {
     lost += passed.size() + Math.max(0, oldest - next);
     passed.clear();
     long fresh = Math.max(next, oldest);
-    for (long at = late.isEmpty() ? fresh : late.firstKey(); at < issued; ) {
-      int slot = (int) (at & table.records() - 1);
-      int count = (int) Math.min(issued - at, Math.min(CHUNK, table.records() - slot));
-      Slots slots = new Slots(memory, slot, count);
-      for (int i = 0; i < count; i++, at++) {
-        if (at < fresh && !late.containsKey(at)) {
-          continue;
-        }
-        switch (slots.fate(at, i)) {
-          case COMPLETE -> {
-            taken.accept(call(slots.second, i * CaptureTable.SLOT, scale));
-            late.remove(at);
-          }
-          case LOST -> {
-            late.remove(at);
-            lost++;
-          }
-          case ON_THE_WAY -> {
-            long now = System.nanoTime();
-            if (now - late.computeIfAbsent(at, any -> now) > PATIENCE_NANOS) {
-              late.remove(at);
-              lost++;
-            }
-          }
+    long from = late.isEmpty() ? fresh : late.firstKey();
+    // The newest first: those that are to be written over next would be gone when they are read.
+    for (long end = issued; end > from; ) {
+      int last = (int) (end - 1 & table.records() - 1);
+      int count = (int) Math.min(end - from, Math.min(CHUNK, last + 1));
+      Slots slots = new Slots(memory, last + 1 - count, count);
+      end -= count;
+      for (int i = count - 1; i >= 0; i--) {
+        if (end + i >= fresh || late.containsKey(end + i)) {
+          lost += settle(slots, i, end + i, scale, taken);
         }
       }
     }
     next = issued;
     return lost;
+  }
+
+  /** Returns 1 where the ticket is lost. */
+  private long settle(
+      Slots slots,
+      int index,
+      long ticket,
+      TimeStampCounter.Scale scale,
+      Consumer<CapturedCall> taken) {
+    switch (slots.fate(ticket, index)) {
+      case COMPLETE -> {
+        taken.accept(call(slots.second, index * CaptureTable.SLOT, scale));
+        late.remove(ticket);
+      }
+      case LOST -> {
+        late.remove(ticket);
+        return 1;
+      }
+      case ON_THE_WAY -> {
+        long now = System.nanoTime();
+        if (now - late.computeIfAbsent(ticket, any -> now) > PATIENCE_NANOS) {
+          late.remove(ticket);
+          return 1;
+        }
+      }
+    }
+    return 0;
   }
 
   private enum Fate {

@@ -133,18 +133,20 @@ public final class Probes {
    */
   Optional<Probe> outliving(
       String glob, ProbeAction action, Predicate<FoundSymbol> isMeant, List<SharedMemory> files) {
-    if (!(action instanceof ProbeAction.Count)) {
-      // A forked child's stack is where its parent's is: they would take each other's times.
-      throw new UnsupportedPlanException(
-          "calls are not timed or captured in memory that forked children share",
-          "count them, or probe the program when it runs");
-    }
     Wanted wanted = new Wanted(action, ProbeStands.JUMPS);
     FunctionFinder.Found found = find(glob, isMeant, wanted);
-    return found.isEmpty()
-        ? Optional.empty()
-        : Optional.of(
-            probe(glob, action, wanted, found, object -> Optional.of(share(object, files))));
+    if (found.isEmpty()) {
+      return Optional.empty();
+    }
+    // A forked child's stack is where its parent's is: they would take each other's times.
+    boolean isShared = action instanceof ProbeAction.Count;
+    return Optional.of(
+        probe(
+            glob,
+            action,
+            wanted,
+            found,
+            object -> isShared ? Optional.of(share(object, files)) : Optional.empty()));
   }
 
   private SharedMemory share(FunctionFinder.InObject each, List<SharedMemory> files) {

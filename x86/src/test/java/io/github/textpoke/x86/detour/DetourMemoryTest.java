@@ -4,10 +4,15 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.github.textpoke.apply.PatchStatus;
 import io.github.textpoke.apply.TargetProcess;
+import java.util.ArrayList;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 
 /** Needs the right to trace the programs that it starts. */
 class DetourMemoryTest {
+  /** Values of eight bytes: more than half of an arena. */
+  private static final int MANY = 4096;
+
   @Test
   void memoryOfRevertedDetoursIsGivenBackAtALaterAttach() {
     try (PlainProgram program = new PlainProgram(2)) {
@@ -26,6 +31,28 @@ class DetourMemoryTest {
         other.revert();
       }
       program.assertRight();
+    }
+  }
+
+  @Test
+  void whoAsksForItLooksOnceBeforeMemoryIsGivenAway() {
+    try (PlainProgram program = new PlainProgram(2);
+        TargetProcess process = TargetProcess.attach(program.pid())) {
+      Detour first = Detours.in(process).at("plain:plain").to(program.address("repl_2"));
+      first.revert();
+      program.awaitCalls();
+      List<Boolean> kept = new ArrayList<>();
+      process.beforeFree(first.patch(), () -> kept.add(process.keepsMemory(first.patch())));
+      assertThat(process.keepsMemory(first.patch())).isTrue();
+
+      // There is no room for the second unless something is given back.
+      ReturnOverride large = ReturnOverride.returningInOrder(1, new long[MANY - 1]);
+      Detour below = Detours.in(process).at("plain:plain").returning(large);
+      Detours.in(process).at("plain:plain").returning(large).revert();
+      below.revert();
+
+      assertThat(kept).containsExactly(true);
+      assertThat(process.keepsMemory(first.patch())).isFalse();
     }
   }
 }

@@ -296,4 +296,72 @@ final class EarlyProbesTest {
       assertThat(probes.snapshot().total()).isEqualTo(1);
     }
   }
+
+  /** Times lie in the program's own memory, and its end waits until they are read. */
+  @ParameterizedTest
+  @CsvSource({"exit, 17, 17", "threads, 4, 0"})
+  void everyCallFromTheFirstOnIsTimed(String how, String number, int code) throws Exception {
+    try (EarlyProbes probes = EarlyProbes.at(ProbeAction.latency(), BOTH)) {
+      assertThat(run(probes.in(launch("counted", how, number)))).isEqualTo(new ProgramEnd(code, 0));
+
+      assertThatCountsAreItsOwn(probes);
+      for (Counted each : probes.snapshot().functions()) {
+        assertThat(each.latencies().orElseThrow().count()).isEqualTo(each.count());
+        assertThat(each.latencies().orElseThrow().p99()).isPositive();
+      }
+    }
+  }
+
+  @Test
+  void whatChildrenThatAreForkedDoIsNotTimedAndDisturbsNothing() throws Exception {
+    try (EarlyProbes probes = EarlyProbes.at(ProbeAction.latency(), BOTH)) {
+      assertThat(run(probes.in(launch("counted", "fork", "4")))).isEqualTo(new ProgramEnd(0, 0));
+
+      assertThat(own("in_executable")).isEqualTo(5_000_111);
+      assertThat(probes.snapshot().count("in_executable")).isEqualTo(1_000_111);
+      assertThat(probes.snapshot().latencies("in_executable").orElseThrow().count())
+          .isEqualTo(1_000_111);
+    }
+  }
+
+  @Test
+  void timesUntilTheProgramExecutesAnotherStay() throws Exception {
+    try (EarlyProbes probes = EarlyProbes.at(ProbeAction.latency(), BOTH)) {
+      assertThat(run(probes.in(launch("counted", "exec")))).isEqualTo(new ProgramEnd(0, 0));
+
+      assertThat(probes.snapshot().latencies("in_executable").orElseThrow().count()).isEqualTo(111);
+    }
+  }
+
+  @Test
+  void everyCallFromTheFirstOnIsCaptured() throws Exception {
+    ProbeAction.Capture action =
+        ProbeAction.capture(List.of(Argument.of(1).as(IntegerType.INT32)))
+            .withReturned(IntegerType.INT32);
+    try (EarlyProbes probes = EarlyProbes.at(action, BOTH)) {
+      assertThat(run(probes.in(launch("counted", "exit", "0")))).isEqualTo(new ProgramEnd(0, 0));
+
+      assertThatCountsAreItsOwn(probes);
+      CapturedCalls all = probes.drain();
+      assertThat(all.lost()).isZero();
+      assertThat(all.calls()).hasSize(111 + 1007);
+      // The preinit array's, the constructor's ten, and main's.
+      assertThat(all.calls().stream().limit(12).map(call -> call.arguments().get(0)))
+          .containsExactly(1L, 0L, 1L, 2L, 3L, 4L, 5L, 6L, 7L, 8L, 9L, 0L);
+      assertThat(all.calls().stream().limit(111))
+          .allSatisfy(
+              call ->
+                  assertThat(call.returned().orElseThrow()).isEqualTo(call.arguments().get(0) + 1));
+      assertThat(probes.drain().calls()).isEmpty();
+    }
+  }
+
+  @Test
+  void ofAProgramThatIsKilledThereIsWhatWasReadBefore() throws Exception {
+    try (EarlyProbes probes = EarlyProbes.at(ProbeAction.latency(), BOTH)) {
+      assertThat(run(probes.in(launch("counted", "kill", "9")))).isEqualTo(new ProgramEnd(0, 9));
+
+      assertThat(probes.snapshot().count("in_executable")).isBetween(0L, 111L);
+    }
+  }
 }
