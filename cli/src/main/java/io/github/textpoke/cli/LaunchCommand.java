@@ -38,6 +38,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ITypeConverter;
@@ -63,6 +66,11 @@ import picocli.CommandLine.TypeConversionException;
 final class LaunchCommand implements Callable<Integer> {
   /** As env(1), nohup(1) and timeout(1) say that they have failed themselves. */
   static final int NOT_STARTED = 125;
+
+  private static final long PERIOD_MILLIS = 20;
+
+  /** Calls that there is room for until they are printed. */
+  private static final int RECORDS = 1 << 14;
 
   private static final String DESCRIPTORS = "textpoke.descriptors";
 
@@ -96,6 +104,20 @@ final class LaunchCommand implements Callable<Integer> {
               + " there were is printed to standard error when the program has ended. Those of"
               + " forked children count too.")
   private List<String> probes = ImmutableList.of();
+
+  @Option(
+      names = "--latency",
+      description = "Take the time of each call that is probed: median and 99th percentile.")
+  private boolean latency;
+
+  @Option(
+      names = "--capture",
+      paramLabel = "ARGUMENTS",
+      converter = CallArguments.Capture.class,
+      description =
+          "Print each call that is probed, with the integer arguments that are named and what it"
+              + " returns, as 'arg1,arg2:u32,ret:i32': see 'probe --help'.")
+  private ProbeAction.@Nullable Capture capture;
 
   @Option(
       names = "--when",
@@ -170,22 +192,31 @@ final class LaunchCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws InterruptedException {
-    CallCondition meant = condition;
-    if (probes.isEmpty() && meant != null) {
-      throw new ParameterException(spec.commandLine(), "--when needs --probe");
+    if (probes.isEmpty() && (condition != null || latency || capture != null)) {
+      throw new ParameterException(
+          spec.commandLine(), "--when, --latency and --capture need --probe");
+    }
+    if (latency && capture != null) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "give --capture or --latency: a call that is captured with ret has its time too");
     }
     if (probes.isEmpty() && (format.json || output != null)) {
       throw new ParameterException(spec.commandLine(), "without --probe there is nothing to print");
     }
     try (PrintWriter out = out();
-        EarlyProbes counting = counting(meant == null ? CallCondition.ALWAYS : meant)) {
+        EarlyProbes counting = counting()) {
       ProgramEnd end;
       try (Descendants descendants = new Descendants(counting)) {
-        end = run(counting, descendants);
+        end = run(counting, descendants, out);
         descendants.children.close();
         if (!probes.isEmpty()) {
-          Output.print(
-              new ProbedProgram(command, end, counting, descendants.all()), format.json, out);
+          ProbedProgram result = new ProbedProgram(command, end, counting, descendants.all());
+          if (capture != null && format.json) {
+            Output.printLine(result::json, out);
+          } else {
+            Output.print(result, format.json, out);
+          }
         } else {
           descendants.all().stream()
               .filter(each -> each.program().failure().isPresent())
@@ -199,9 +230,15 @@ final class LaunchCommand implements Callable<Integer> {
     }
   }
 
-  private EarlyProbes counting(CallCondition meant) {
+  private EarlyProbes counting() {
+    ProbeAction action = latency ? ProbeAction.latency() : ProbeAction.count();
+    ProbeAction.Capture captures = capture;
+    if (captures != null) {
+      action = captures.keeping(RECORDS);
+    }
+    CallCondition meant = condition;
     EarlyProbes counting =
-        EarlyProbes.at(ProbeAction.count().when(meant), probes, ProbePool.DEFAULT);
+        EarlyProbes.at(meant == null ? action : action.when(meant), probes, ProbePool.DEFAULT);
     return followsChildren ? counting.whereFound() : counting;
   }
 
@@ -225,6 +262,12 @@ final class LaunchCommand implements Callable<Integer> {
           launch.patchAtEntry(process -> counting.put(process.pid(), probing)), probing, true);
     }
 
+    ImmutableList<EarlyProbes> probes() {
+      synchronized (counting) {
+        return ImmutableList.copyOf(counting.values());
+      }
+    }
+
     List<ProbedChild> all() {
       Map<Integer, Integer> taken = new HashMap<>();
       List<ProbedChild> all = new ArrayList<>();
@@ -246,7 +289,7 @@ final class LaunchCommand implements Callable<Integer> {
     }
   }
 
-  private ProgramEnd run(EarlyProbes counting, Descendants descendants)
+  private ProgramEnd run(EarlyProbes counting, Descendants descendants, PrintWriter out)
       throws InterruptedException {
     Launch launch =
         patched(
@@ -258,7 +301,37 @@ final class LaunchCommand implements Callable<Integer> {
       signals.to(program);
       // It is on its own now, and may run for long.
       program.close();
-      return program.waitFor();
+      ProbeAction.Capture captures = capture;
+      return captures == null
+          ? program.waitFor()
+          : printing(new CallPrinter(captures, format.json, out), program, counting, descendants);
+    }
+  }
+
+  /** Prints calls until the program has ended, and those before its end. */
+  private static ProgramEnd printing(
+      CallPrinter printer, Launched program, EarlyProbes counting, Descendants descendants)
+      throws InterruptedException {
+    boolean isOver = false;
+    while (!isOver) {
+      isOver = hasEnded(program);
+      printer.print(counting.drain());
+      for (EarlyProbes each : descendants.probes()) {
+        printer.print(each.drain());
+      }
+    }
+    return program.waitFor();
+  }
+
+  private static boolean hasEnded(Launched program) throws InterruptedException {
+    try {
+      program.onExit().get(PERIOD_MILLIS, TimeUnit.MILLISECONDS);
+      return true;
+    } catch (TimeoutException notYet) {
+      return false;
+    } catch (ExecutionException known) {
+      // waitFor() says why.
+      return true;
     }
   }
 

@@ -3,6 +3,7 @@ package io.github.textpoke.cli;
 import com.google.gson.stream.JsonWriter;
 import io.github.textpoke.apply.ProgramEnd;
 import io.github.textpoke.x86.probe.EarlyProbes;
+import io.github.textpoke.x86.probe.Latencies;
 import io.github.textpoke.x86.probe.ProbeSnapshot.Counted;
 import io.github.textpoke.x86.probe.UnprobedFunction;
 import java.io.IOException;
@@ -33,8 +34,20 @@ record ProbedProgram(
             .sorted(Comparator.comparingLong(each -> -each.count()))
             .toList();
     if (!called.isEmpty()) {
-      TextTable table = new TextTable("calls", "function");
-      called.forEach(each -> table.row("%,d".formatted(each.count()), each.function().name()));
+      boolean isTimed = called.get(0).latencies().isPresent();
+      TextTable table =
+          isTimed
+              ? new TextTable("calls", "p50", "p99", "function")
+              : new TextTable("calls", "function");
+      for (Counted each : called) {
+        String count = "%,d".formatted(each.count());
+        String name = each.function().name();
+        each.latencies()
+            .ifPresentOrElse(
+                times ->
+                    table.row(count, Output.nanos(times.p50()), Output.nanos(times.p99()), name),
+                () -> table.row(count, name));
+      }
       table.print(out);
     }
     out.printf(
@@ -79,6 +92,13 @@ record ProbedProgram(
       json.name(each.function().name()).beginObject();
       json.name("address").value(Output.hex(each.function().address()));
       json.name("count").value(each.count());
+      if (each.latencies().isPresent()) {
+        Latencies times = each.latencies().get();
+        json.name("timed").value(times.count());
+        json.name("p50").value(times.p50());
+        json.name("p99").value(times.p99());
+        json.name("max").value(times.max());
+      }
       json.endObject();
     }
     json.endObject();

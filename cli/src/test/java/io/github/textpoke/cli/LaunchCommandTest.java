@@ -224,6 +224,27 @@ final class LaunchCommandTest {
   }
 
   @Test
+  void callsAreTimedAndPrintedFromTheFirstOn() throws Exception {
+    List<String> program = List.of(Fixture.program("counted").toString(), "exit", "0");
+    List<String> options = List.of("--latency", "--probe", "counted:in_executable");
+
+    assertThat(start("USR2", launch(options, program)).waitFor()).isZero();
+    assertThat(text("error").lines())
+        .hasSize(3)
+        .first()
+        .asString()
+        .matches("calls +p50 +p99 +function");
+    assertThat(text("error").lines().skip(1)).first().asString().matches("111 .* ns  counted:.*");
+
+    options = List.of("--capture", "arg1:i32,ret:i32", "--probe", "counted:in_executable");
+    assertThat(start("USR2", launch(options, program)).waitFor()).isZero();
+    List<String> lines = text("error").lines().toList();
+    assertThat(lines).hasSize(111 + 3);
+    assertThat(lines.get(0)).matches(".* counted:in_executable\\(arg1=1\\) = 2, .* ns");
+    assertThat(lines.get(111)).isEqualTo("calls  function");
+  }
+
+  @Test
   void functionsAreReplacedBeforeTheirFirstCall() throws Exception {
     List<String> program = List.of(Fixture.program("early").toString());
     String object = Fixture.program("early_new.so").toString();
