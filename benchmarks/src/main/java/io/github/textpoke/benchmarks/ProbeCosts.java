@@ -1,10 +1,14 @@
 package io.github.textpoke.benchmarks;
 
 import com.google.common.base.Splitter;
+import com.google.common.collect.ImmutableList;
+import com.google.common.collect.ImmutableMap;
 import io.github.textpoke.apply.TargetProcess;
 import io.github.textpoke.fixtures.Fixture;
 import io.github.textpoke.process.Mapping;
 import io.github.textpoke.process.MemoryMap;
+import io.github.textpoke.x86.probe.Argument;
+import io.github.textpoke.x86.probe.IntegerType;
 import io.github.textpoke.x86.probe.Probe;
 import io.github.textpoke.x86.probe.ProbeAction;
 import io.github.textpoke.x86.probe.Probes;
@@ -24,10 +28,10 @@ import java.util.Map;
 import java.util.stream.Stream;
 
 /**
- * What a call of a function takes: bare, with our counter, with our histogram, with the kernel's
- * uprobe at its entry and its return (perf_event_open(2), events that only count), and by uftrace,
- * which records each call. All in turn, in one run. What the kernel takes depends on the function's
- * first instruction, so there are three functions.
+ * What a call of a function takes: bare, with our counter, our histogram, our captures, with the
+ * kernel's uprobe at its entry and its return (perf_event_open(2), events that only count), and by
+ * uftrace, which records each call. All in turn, in one run. What the kernel takes depends on the
+ * function's first instruction, so there are three functions.
  */
 public final class ProbeCosts {
   private static final Duration TIMEOUT = Duration.ofSeconds(60);
@@ -47,6 +51,9 @@ public final class ProbeCosts {
   private static final String BARE = "bare call";
   private static final String COUNTER = "entry counter";
   private static final String HISTOGRAM = "entry and return, histogram";
+  private static final String CONDITION = "counter, condition not met";
+  private static final String CAPTURE = "capture of an argument";
+  private static final String RETURNED = "the same, and of the result";
   private static final String UPROBE = "kernel uprobe";
   private static final String URETPROBE = "kernel uretprobe";
   private static final String UFTRACE = "uftrace";
@@ -68,8 +75,22 @@ public final class ProbeCosts {
   private final Map<String, String> missing = new LinkedHashMap<>();
   private long measured;
 
-  /** Ours, of one function. */
-  private record Ours(String function, long address, Probe counter, Probe histogram) {}
+  /** What our probes do, in the order of the table. */
+  private static final ImmutableMap<String, ProbeAction> ACTIONS =
+      ImmutableMap.of(
+          COUNTER,
+          ProbeAction.count(),
+          CONDITION,
+          ProbeAction.count().when(Argument.of(1).isEqualTo(Long.MIN_VALUE)),
+          HISTOGRAM,
+          ProbeAction.latency(),
+          CAPTURE,
+          ProbeAction.capture(List.of(Argument.of(1))),
+          RETURNED,
+          ProbeAction.capture(List.of(Argument.of(1))).withReturned(IntegerType.INT64));
+
+  /** Ours, of one function, by what they do. */
+  private record Ours(String function, long address, Map<String, Probe> probes) {}
 
   private ProbeCosts(Path tools) {
     this.tools = tools;
@@ -107,23 +128,21 @@ public final class ProbeCosts {
       List<Ours> all = new ArrayList<>();
       for (String function : FUNCTIONS) {
         String site = "timed:" + function;
-        all.add(
-            new Ours(
-                function,
-                process.address(site),
-                probes.at(site, ProbeAction.count()),
-                probes.at(site, ProbeAction.latency())));
+        Map<String, Probe> made = new LinkedHashMap<>();
+        ACTIONS.forEach((what, action) -> made.put(what, probes.at(site, action)));
+        all.add(new Ours(function, process.address(site), made));
       }
       for (int round = 0; round < ROUNDS; round++) {
         for (Ours ours : all) {
           String function = ours.function();
           add(function, BARE, inFixture(function, CALLS));
-          ours.counter().arm();
-          add(function, COUNTER, inFixture(function, CALLS));
-          ours.counter().disarm();
-          ours.histogram().arm();
-          add(function, HISTOGRAM, inFixture(function, CALLS));
-          ours.histogram().disarm();
+          ours.probes()
+              .forEach(
+                  (what, probe) -> {
+                    probe.arm();
+                    add(function, what, inFixture(function, CALLS));
+                    probe.disarm();
+                  });
           kernel(ours, UPROBE, "entry");
           kernel(ours, URETPROBE, "return");
         }
@@ -248,7 +267,13 @@ public final class ProbeCosts {
     System.out.printf(
         "%-30s %10s %10s %12s %14s%n",
         "ns per call, medians", "whole", "above bare", "x counter", "x histogram");
-    for (String what : List.of(BARE, COUNTER, HISTOGRAM, UPROBE, URETPROBE)) {
+    List<String> rows =
+        ImmutableList.<String>builder()
+            .add(BARE)
+            .addAll(ACTIONS.keySet())
+            .add(UPROBE, URETPROBE)
+            .build();
+    for (String what : rows) {
       if (missing.containsKey(what)) {
         System.out.printf("%-30s %s%n", what, missing.get(what));
       } else {

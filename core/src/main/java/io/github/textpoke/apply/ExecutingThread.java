@@ -15,6 +15,7 @@ import io.github.textpoke.process.NearHole;
 import io.github.textpoke.process.ProgramStart;
 import java.time.Duration;
 import java.util.Optional;
+import java.util.function.BooleanSupplier;
 
 /**
  * A thread that is about to execute another program. It is traced from before its call to the
@@ -51,9 +52,10 @@ final class ExecutingThread extends LedThread {
   /**
    * Traces it where it waits, of its own will.
    *
-   * @throws UnsupportedTargetException if it can't be traced, or has ended
+   * @param waits whether it does so still; it is stopped then
+   * @throws UnsupportedTargetException if it can't be traced, has ended, or does not wait
    */
-  void take() {
+  void take(BooleanSupplier waits) {
     int error = seize(ptrace::seizeBeforeNext);
     if (error == 0 && !ended) {
       interrupt();
@@ -62,6 +64,11 @@ final class ExecutingThread extends LedThread {
       throw new UnsupportedTargetException(
           "thread " + pid + " can't be traced: errno " + (ended ? Errno.ESRCH : -error),
           "see kernel.yama.ptrace_scope; no other tool may trace it");
+    }
+    if (!waits.getAsBoolean()) {
+      detach();
+      throw new UnsupportedTargetException(
+          "thread " + pid + " has waited in vain, and goes on", "");
     }
     ptrace.runToSystemCall(pid, 0);
   }

@@ -7,10 +7,12 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 
 /**
@@ -28,12 +30,17 @@ public final class NextProgram {
             return made;
           });
 
+  /** Another tracer is waited for; those who wait for us don't wait much longer. */
+  private static final Duration PATIENCE = Duration.ofSeconds(1);
+
   private final ExecutingThread thread;
   private final Launch patches;
+  private final BooleanSupplier waits;
 
-  private NextProgram(int tid, Launch patches) {
-    this.thread = new ExecutingThread(tid, patches.options().patience());
+  private NextProgram(int tid, Launch patches, BooleanSupplier waits) {
+    this.thread = new ExecutingThread(tid, PATIENCE);
     this.patches = patches;
+    this.waits = waits;
   }
 
   /**
@@ -44,14 +51,17 @@ public final class NextProgram {
    * @param tid its id, in this JVM's namespace
    * @param patches what is called at the program's entry and when it is loaded, and the options;
    *     nothing else of it matters
+   * @param waits whether the thread still waits; it is stopped then
    * @return before the program begins: what it is. Empty where there is none, since the call failed
    *     or the process has ended
-   * @throws UnsupportedTargetException if the thread can't be traced; it is untouched
+   * @throws UnsupportedTargetException if the thread can't be traced, or has not waited; it is
+   *     untouched
    */
-  public static CompletableFuture<Optional<FollowedProgram>> follow(int tid, Launch patches) {
+  public static CompletableFuture<Optional<FollowedProgram>> follow(
+      int tid, Launch patches, BooleanSupplier waits) {
     CompletableFuture<Optional<FollowedProgram>> begun = new CompletableFuture<>();
     CompletableFuture<Void> taken = new CompletableFuture<>();
-    THREADS.execute(() -> new NextProgram(tid, patches).run(taken, begun));
+    THREADS.execute(() -> new NextProgram(tid, patches, waits).run(taken, begun));
     try {
       taken.join(); // which no interrupt ends
     } catch (java.util.concurrent.CompletionException failed) {
@@ -63,7 +73,7 @@ public final class NextProgram {
   private void run(
       CompletableFuture<Void> taken, CompletableFuture<Optional<FollowedProgram>> begun) {
     try {
-      thread.take();
+      thread.take(waits);
     } catch (Throwable failed) { // to who waits
       taken.completeExceptionally(failed);
       return;

@@ -259,7 +259,18 @@ public final class TargetProcess implements AutoCloseable {
    * @throws PatchException if it is no site, or there are none or several of the name
    */
   public long address(String site) {
-    return resolver().resolve(SiteName.parse(site)).address();
+    return orGone(() -> resolver().resolve(SiteName.parse(site))).address();
+  }
+
+  /** What is read while the process ends is nothing, or not all. */
+  private <T> T orGone(Supplier<T> reading) {
+    try {
+      return reading.get();
+    } catch (TargetGoneException gone) {
+      throw preflight.orExeced(gone);
+    } catch (PatchException failure) {
+      throw preflight.orGone(failure);
+    }
   }
 
   /**
@@ -270,7 +281,7 @@ public final class TargetProcess implements AutoCloseable {
    * @throws PatchException if there is no such function
    */
   public synchronized CodeRegion code(String site) {
-    CodeRegion region = resolver().resolve(SiteName.parse(site)).code();
+    CodeRegion region = orGone(() -> resolver().resolve(SiteName.parse(site)).code());
     Map<Long, Site> oldest = new LinkedHashMap<>();
     for (PatchPlan plan : standing()) {
       for (Poke poke : plan.pokes()) {
@@ -583,13 +594,7 @@ public final class TargetProcess implements AutoCloseable {
   }
 
   private LedgerContents contents() {
-    try {
-      return ledger.contents();
-    } catch (TargetGoneException gone) {
-      throw preflight.orExeced(gone);
-    } catch (PatchException failure) {
-      throw preflight.orGone(failure);
-    }
+    return orGone(ledger::contents);
   }
 
   /**
@@ -758,13 +763,7 @@ public final class TargetProcess implements AutoCloseable {
    * @throws PatchException if not all of it can be read
    */
   public CodeBytes read(long address, int length) {
-    try {
-      return reader.read(address, length);
-    } catch (TargetGoneException gone) {
-      throw preflight.orExeced(gone);
-    } catch (PatchException failure) {
-      throw preflight.orGone(failure);
-    }
+    return orGone(() -> reader.read(address, length));
   }
 
   /** As {@link ObjectMemory#store}. */

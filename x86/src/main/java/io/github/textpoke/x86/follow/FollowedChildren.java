@@ -104,7 +104,8 @@ public final class FollowedChildren implements AutoCloseable {
           patches
               .apply(TargetProcess.launch(List.of(file.toString())))
               .patch(process -> addIfPossible(process, unfollowed));
-      CompletableFuture<Optional<FollowedProgram>> begun = NextProgram.follow(tid, launch);
+      CompletableFuture<Optional<FollowedProgram>> begun =
+          NextProgram.follow(tid, launch, announcer.calls()::isArmed);
       underWay.add(begun);
       begun.whenComplete(
           (program, failure) -> {

@@ -472,6 +472,8 @@ final class PokerTask {
     emitter.when(
         Emitter.both(Shared.RESULT.is(0), Shared.COMMAND.is(COMMAND_SEIZE)),
         () -> {
+          emitter.note("what went wrong before may be over");
+          emitter.set(seizing.problem, 0);
           emitter.times(
               index,
               Shared.LIST_COUNT,

@@ -3,6 +3,8 @@ package io.github.textpoke.x86.follow;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.google.common.collect.Iterables;
+import io.github.textpoke.PatchException.NoSuchProcessException;
+import io.github.textpoke.PatchException.TargetGoneException;
 import io.github.textpoke.PatchException.UnsupportedTargetException;
 import io.github.textpoke.apply.FollowedProgram;
 import io.github.textpoke.apply.Launch;
@@ -146,6 +148,36 @@ final class FollowedChildrenTest {
       assertThat(children.programs())
           .hasSize(8 * 5)
           .allSatisfy(program -> assertThat(program.failure()).isEmpty());
+    }
+  }
+
+  @Test
+  void theyAreFollowedWhileTheirParentIsPatchedNowAndThen() throws Exception {
+    try (FollowedChildren children = FollowedChildren.with(FollowedChildrenTest::patched);
+        Launched program = children.in(executor("many", "early")).start()) {
+      int changes = 0;
+      while (program.isAlive()) {
+        try {
+          Detours.in(program.process())
+              .at("libc:fsync")
+              .returning(ReturnOverride.returning(0))
+              .revert();
+          changes++;
+          // Who is born while a poker is there is followed when it has left.
+          int before = children.programs().size();
+          while (program.isAlive() && children.programs().size() == before) {
+            Thread.onSpinWait();
+          }
+        } catch (TargetGoneException | NoSuchProcessException end) {
+          break;
+        }
+      }
+
+      assertThat(program.waitFor()).isEqualTo(new ProgramEnd(8 * 5 * EARLY, 0));
+      assertThat(changes).isPositive();
+      assertThat(children.programs())
+          .hasSize(8 * 5)
+          .allSatisfy(each -> assertThat(each.failure()).as("%s", each).isEmpty());
     }
   }
 
