@@ -3,13 +3,9 @@ package io.github.textpoke.cli;
 import com.google.common.base.Splitter;
 import com.google.common.collect.ImmutableList;
 import com.google.common.collect.ImmutableSet;
-import com.google.common.collect.ListMultimap;
-import com.google.common.collect.MultimapBuilder;
-import com.google.common.collect.Multimaps;
 import io.github.textpoke.PatchException.AmbiguousSymbolException;
 import io.github.textpoke.PatchException.NoSuchSymbolException;
 import io.github.textpoke.PatchException.PlanRefusedException;
-import io.github.textpoke.apply.FollowedProgram;
 import io.github.textpoke.apply.Launch;
 import io.github.textpoke.apply.Launched;
 import io.github.textpoke.apply.ProgramEnd;
@@ -19,7 +15,6 @@ import io.github.textpoke.process.MemoryMap;
 import io.github.textpoke.process.SiteName;
 import io.github.textpoke.x86.detour.Detours;
 import io.github.textpoke.x86.detour.ReturnOverride;
-import io.github.textpoke.x86.follow.FollowedChildren;
 import io.github.textpoke.x86.livepatch.EarlyReplacements;
 import io.github.textpoke.x86.plan.X86Planner;
 import io.github.textpoke.x86.probe.CallCondition;
@@ -32,11 +27,9 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -207,9 +200,11 @@ final class LaunchCommand implements Callable<Integer> {
     try (PrintWriter out = out();
         EarlyProbes counting = counting()) {
       ProgramEnd end;
-      try (Descendants descendants = new Descendants(counting)) {
+      try (Descendants descendants =
+          new Descendants(
+              counting, (launch, probing) -> patched(launch, probing, /* whereFound= */ true))) {
         end = run(counting, descendants, out);
-        descendants.children.close();
+        descendants.stopFollowing();
         if (!probes.isEmpty()) {
           ProbedProgram result = new ProbedProgram(command, end, counting, descendants.all());
           if (capture != null && format.json) {
@@ -242,53 +237,6 @@ final class LaunchCommand implements Callable<Integer> {
     return followsChildren ? counting.whereFound() : counting;
   }
 
-  /** Programs that others execute, and what is counted in them. */
-  private final class Descendants implements AutoCloseable {
-    private final FollowedChildren children = FollowedChildren.with(this::patched);
-    private final EarlyProbes like;
-
-    /** By process id, in the order of beginning: a process may execute several. */
-    private final ListMultimap<Integer, EarlyProbes> counting =
-        Multimaps.synchronizedListMultimap(
-            MultimapBuilder.linkedHashKeys().arrayListValues().build());
-
-    Descendants(EarlyProbes like) {
-      this.like = like;
-    }
-
-    private Launch patched(Launch launch) {
-      EarlyProbes probing = like.whereFound();
-      return LaunchCommand.this.patched(
-          launch.patchAtEntry(process -> counting.put(process.pid(), probing)), probing, true);
-    }
-
-    ImmutableList<EarlyProbes> probes() {
-      synchronized (counting) {
-        return ImmutableList.copyOf(counting.values());
-      }
-    }
-
-    List<ProbedChild> all() {
-      Map<Integer, Integer> taken = new HashMap<>();
-      List<ProbedChild> all = new ArrayList<>();
-      for (FollowedProgram each : children.programs()) {
-        List<EarlyProbes> ofProcess = counting.get(each.pid());
-        int index = taken.merge(each.pid(), 1, Integer::sum) - 1;
-        all.add(
-            new ProbedChild(
-                each,
-                index < ofProcess.size() ? Optional.of(ofProcess.get(index)) : Optional.empty()));
-      }
-      return all;
-    }
-
-    @Override
-    public void close() {
-      children.close();
-      counting.values().forEach(EarlyProbes::close);
-    }
-  }
-
   private ProgramEnd run(EarlyProbes counting, Descendants descendants, PrintWriter out)
       throws InterruptedException {
     Launch launch =
@@ -297,7 +245,7 @@ final class LaunchCommand implements Callable<Integer> {
             counting,
             followsChildren);
     try (SignalsPassedOn signals = SignalsPassedOn.watch();
-        Launched program = (followsChildren ? descendants.children.in(launch) : launch).start()) {
+        Launched program = (followsChildren ? descendants.in(launch) : launch).start()) {
       signals.to(program);
       // It is on its own now, and may run for long.
       program.close();
