@@ -16,6 +16,7 @@ import io.github.textpoke.process.ProgramStart;
 import java.time.Duration;
 import java.util.Optional;
 import java.util.function.BooleanSupplier;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A thread that is about to execute another program. It is traced from before its call to the
@@ -76,11 +77,18 @@ final class ExecutingThread extends LedThread {
   /** An execve by another thread than the first takes that one's id. */
   @Override
   int await() {
-    int who = ptrace.await(true);
-    if (who > 0) {
-      pid = who;
+    for (; ; ) {
+      int who = ptrace.await(true);
+      if (who < 0 || who == pid) {
+        return who;
+      }
+      if (Ptrace.event(ptrace.status()) == Ptrace.EVENT_EXEC
+          && ptrace.getEventMessage(who) == 0
+          && ptrace.word() == pid) {
+        pid = who;
+        return who;
+      }
     }
-    return who;
   }
 
   /**
@@ -133,7 +141,8 @@ final class ExecutingThread extends LedThread {
     return !ended;
   }
 
-  private HoldPages map(PokerProgram code) {
+  /** Null where it has ended. */
+  private @Nullable HoldPages map(PokerProgram code) {
     MemoryMap map = MemoryMap.read(pid);
     long loader = ProgramStart.loader(pid);
     long near = loader == 0 ? ProgramStart.entry(pid) : loader;
@@ -152,6 +161,9 @@ final class ExecutingThread extends LedThread {
             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
             -1,
             0));
+    if (ended) {
+      return null;
+    }
     HoldPages pages = new HoldPages(pid, start, saved.rip(), code);
     boolean isWhole = false;
     try {

@@ -64,9 +64,17 @@ final class HoldPages implements AutoCloseable {
     this.address = address;
     this.program = program;
     this.memory = TargetMemory.open(pid);
-    write(address, program.holder(address));
-    set(HoldLayout.START, start);
-    set(HoldLayout.PAUSE + Long.BYTES, HoldLayout.PAUSE_NANOS);
+    boolean isFilled = false;
+    try {
+      write(address, program.holder(address));
+      set(HoldLayout.START, start);
+      set(HoldLayout.PAUSE + Long.BYTES, HoldLayout.PAUSE_NANOS);
+      isFilled = true;
+    } finally {
+      if (!isFilled) {
+        memory.close();
+      }
+    }
     this.beats =
         BEATS.scheduleAtFixedRate(this::beat, BEAT_MILLIS, BEAT_MILLIS, TimeUnit.MILLISECONDS);
   }
@@ -108,11 +116,20 @@ final class HoldPages implements AutoCloseable {
           "leave other tools out that patch the loader");
     }
     set(HoldLayout.STATE, rendezvous.state());
+    checkIsHeld();
     write(function, jump);
     set(HoldLayout.GO, HoldLayout.AT_ENTRY);
     awaitArrival();
     // Its one thread waits behind the jump.
     write(function, original);
+  }
+
+  /** The code of a program that runs is not to be written like this. */
+  private void checkIsHeld() {
+    if (isLate()) {
+      throw new LaunchFailedException(
+          "the program has begun before it was loaded: this JVM stood still for seconds", "");
+    }
   }
 
   private static boolean isReturn(CodeBytes code) {

@@ -204,8 +204,13 @@ abstract class LedThread {
     return scratch.rax();
   }
 
+  /** Lets it run, untraced. Of one that was killed meanwhile, its parent hears only then. */
   final void detach() {
-    ptrace.detach(pid);
+    if (ptrace.detach(pid) == -Errno.ESRCH) {
+      while (traced && !ended) {
+        next();
+      }
+    }
     traced = false;
   }
 }

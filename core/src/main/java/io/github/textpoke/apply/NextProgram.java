@@ -10,8 +10,6 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 
@@ -22,20 +20,14 @@ import java.util.function.Consumer;
  * but the thread itself is stopped.
  */
 public final class NextProgram {
-  private static final ExecutorService THREADS =
-      Executors.newCachedThreadPool(
-          task -> {
-            Thread made = new Thread(task, "textpoke-next-program");
-            made.setDaemon(true);
-            return made;
-          });
-
   /** Another tracer is waited for; those who wait for us don't wait much longer. */
   private static final Duration PATIENCE = Duration.ofSeconds(1);
 
   private final ExecutingThread thread;
   private final Launch patches;
   private final BooleanSupplier waits;
+  private final CompletableFuture<Optional<FollowedProgram>> begun = new CompletableFuture<>();
+  private final CompletableFuture<Void> over = new CompletableFuture<>();
 
   private NextProgram(int tid, Launch patches, BooleanSupplier waits) {
     this.thread = new ExecutingThread(tid, PATIENCE);
@@ -52,26 +44,38 @@ public final class NextProgram {
    * @param patches what is called at the program's entry and when it is loaded, and the options;
    *     nothing else of it matters
    * @param waits whether the thread still waits; it is stopped then
-   * @return before the program begins: what it is. Empty where there is none, since the call failed
-   *     or the process has ended
    * @throws UnsupportedTargetException if the thread can't be traced, or has not waited; it is
    *     untouched
    */
-  public static CompletableFuture<Optional<FollowedProgram>> follow(
-      int tid, Launch patches, BooleanSupplier waits) {
-    CompletableFuture<Optional<FollowedProgram>> begun = new CompletableFuture<>();
+  public static NextProgram follow(int tid, Launch patches, BooleanSupplier waits) {
+    NextProgram next = new NextProgram(tid, patches, waits);
     CompletableFuture<Void> taken = new CompletableFuture<>();
-    THREADS.execute(() -> new NextProgram(tid, patches, waits).run(taken, begun));
+    // What a thread has traced, nobody else is to hear of: each has one of its own.
+    Thread made = new Thread(() -> next.run(taken), "textpoke-next-program-" + tid);
+    made.setDaemon(true);
+    made.start();
     try {
       taken.join(); // which no interrupt ends
     } catch (java.util.concurrent.CompletionException failed) {
       throw Launched.unchecked(failed);
     }
-    return begun;
+    return next;
   }
 
-  private void run(
-      CompletableFuture<Void> taken, CompletableFuture<Optional<FollowedProgram>> begun) {
+  /**
+   * Comes before the program begins: what it is. Empty where there is none, since the call failed
+   * or the process has ended.
+   */
+  public CompletableFuture<Optional<FollowedProgram>> begun() {
+    return begun.copy();
+  }
+
+  /** Comes when nothing of it is traced or held any more. */
+  public CompletableFuture<Void> over() {
+    return over.copy();
+  }
+
+  private void run(CompletableFuture<Void> taken) {
     try {
       thread.take(waits);
     } catch (Throwable failed) { // to who waits
@@ -80,14 +84,16 @@ public final class NextProgram {
     }
     taken.complete(null);
     try {
-      follow(begun);
+      follow();
     } catch (Throwable failed) { // to who waits
       begun.completeExceptionally(failed);
+    } finally {
+      over.complete(null);
     }
   }
 
   /** Who waits hears of the program before it begins: it may end at once. */
-  private void follow(CompletableFuture<Optional<FollowedProgram>> begun) {
+  private void follow() {
     Optional<HoldPages> held;
     try {
       held = thread.hold(Launching.code());

@@ -13,7 +13,7 @@ import java.util.Optional;
  * Calls of some functions that say that they have come, and wait until {@link #release somebody has
  * seen them}, in a process and in what it forks. They wait for about two seconds at most; then the
  * call goes on, and from then on none waits, until {@link #arm}. So a program whose patcher is gone
- * waits once. Thread-safe.
+ * waits once. They are looked at by one thread; else thread-safe.
  */
 public final class AnnouncedCalls {
   /** Where a caller sleeps on a futex, from {@link #address}. */
@@ -21,6 +21,14 @@ public final class AnnouncedCalls {
 
   private static final String NAME = "announced";
   private static final String LIBC = "libc:";
+
+  /** Longer than a thread that has a number waits for a processor. */
+  private static final long OVERDUE_NANOS = 500_000_000;
+
+  /** The number that was taken and has not come, and since when. */
+  private long missing;
+
+  private long missingSince;
 
   private final long address;
   private final io.github.textpoke.linux.SharedMemory data;
@@ -34,7 +42,8 @@ public final class AnnouncedCalls {
    * A call.
    *
    * @param number from 1
-   * @param thread the caller's id in its own namespace, which may be another than ours
+   * @param thread the caller's id in its own namespace, which may be another than ours; -1 where it
+   *     does not say
    * @param kind which function it is of
    * @param first the first argument
    * @param second the second one
@@ -47,14 +56,16 @@ public final class AnnouncedCalls {
    * @param functions the kind of a call is its place in there. Those that there are not, but the
    *     first, are left out
    * @param label for people, of the patches; the function's name follows
-   * @throws SeccompException if the program has a seccomp filter, which might kill for what an
-   *     announcement takes
+   * @param withThread whether a call says which thread it is of. Else it makes no system call, and
+   *     uses its processor while it waits
+   * @throws SeccompException if the program has a seccomp filter, which might kill for asking which
+   *     thread it is
    * @throws NoSuchSymbolException if it has no first one that we find
    * @throws PatchException of another type that names the cause
    */
   public static AnnouncedCalls of(
-      TargetProcess process, ImmutableList<String> functions, String label) {
-    if (process.hasSeccompFilter()) {
+      TargetProcess process, ImmutableList<String> functions, String label, boolean withThread) {
+    if (withThread && process.hasSeccompFilter()) {
       throw new SeccompException(
           "the program has a seccomp filter, which may forbid what an announcement of a call takes",
           "");
@@ -65,7 +76,10 @@ public final class AnnouncedCalls {
     for (int kind = 0; kind < functions.size(); kind++) {
       String site = prefix + functions.get(kind);
       if (has(process, site)) {
-        detours.announce(site, calls.address, kind, label + functions.get(kind));
+        detours.announce(
+            site,
+            new Destination.Announcing(calls.address, kind, withThread),
+            label + functions.get(kind));
       }
     }
     return calls;
@@ -111,21 +125,52 @@ public final class AnnouncedCalls {
     data.setLong(WaitingCode.SEEN, Long.MAX_VALUE - AnnouncingBody.SLOT_COUNT);
   }
 
-  /** The first call that waits and was not released; empty where there is none yet. */
+  /**
+   * The first call that waits and was not released; empty where there is none yet. Those that have
+   * waited in vain are left out, and one that has taken a number and does not come: its thread was
+   * killed.
+   */
   public Optional<Call> next() {
-    long number = data.getLong(WaitingCode.SEEN) + 1;
-    int slot =
-        AnnouncingBody.SLOTS
-            + (int) (number & AnnouncingBody.SLOT_COUNT - 1) * AnnouncingBody.SLOT_SIZE;
-    return data.getLong(slot + AnnouncingBody.NUMBER) == number
-        ? Optional.of(
-            new Call(
-                number,
-                (int) data.getLong(slot + AnnouncingBody.THREAD),
-                (int) data.getLong(slot + AnnouncingBody.KIND),
-                data.getLong(slot + AnnouncingBody.FIRST),
-                data.getLong(slot + AnnouncingBody.SECOND)))
-        : Optional.empty();
+    for (; ; ) {
+      long number = data.getLong(WaitingCode.SEEN) + 1;
+      int slot = slot(number);
+      if (data.getLong(slot + AnnouncingBody.NUMBER) == number) {
+        long thread = data.getLong(slot + AnnouncingBody.THREAD);
+        if (thread != 0) {
+          return Optional.of(
+              new Call(
+                  number,
+                  (int) thread,
+                  (int) data.getLong(slot + AnnouncingBody.KIND),
+                  data.getLong(slot + AnnouncingBody.FIRST),
+                  data.getLong(slot + AnnouncingBody.SECOND)));
+        }
+      } else if (data.getLong(WaitingCode.VISITS) < number || !isOverdue(number)) {
+        return Optional.empty();
+      }
+      data.setLong(WaitingCode.SEEN, number);
+    }
+  }
+
+  private static int slot(long number) {
+    return AnnouncingBody.SLOTS
+        + (int) (number & AnnouncingBody.SLOT_COUNT - 1) * AnnouncingBody.SLOT_SIZE;
+  }
+
+  private boolean isOverdue(long number) {
+    long now = System.nanoTime();
+    if (missing != number) {
+      missing = number;
+      missingSince = now;
+    }
+    return now - missingSince > OVERDUE_NANOS;
+  }
+
+  /** Whether it has not waited in vain until now. */
+  public boolean isWaiting(Call call) {
+    int slot = slot(call.number);
+    return data.getLong(slot + AnnouncingBody.NUMBER) == call.number
+        && data.getLong(slot + AnnouncingBody.THREAD) != 0;
   }
 
   /** Lets it go on, and all before it. */

@@ -3,6 +3,7 @@ package io.github.textpoke.x86.detour;
 import io.github.textpoke.CodeBytes;
 import io.github.textpoke.linux.Kernel;
 import io.github.textpoke.x86.target.Assembler;
+import io.github.textpoke.x86.target.Assembler.Label;
 import io.github.textpoke.x86.target.Assembler.Operation;
 import io.github.textpoke.x86.target.Assembler.Register;
 
@@ -16,7 +17,7 @@ import io.github.textpoke.x86.target.Assembler.Register;
  *       on to the original;
  *   <li>a call waits for a bounded number of turns; the first that waits for so long has no other
  *       wait after it, unless somebody says that he is there again. It takes no lock, and makes no
- *       system call but gettid, and futex, to sleep;
+ *       system call but gettid, and futex, to sleep, and none where it is not to;
  *   <li>it can be run by the children that a process forks, with and without memory of their own:
  *       its data is memory that all of them share.
  * </ol>
@@ -29,7 +30,8 @@ import io.github.textpoke.x86.target.Assembler.Register;
  *  16  armed   1: somebody is there; 0: nobody waits
  *  64  slots   of 64 bytes, call n in that of n modulo their number:
  *              0   number  n, written last
- *              8   thread  the caller's thread id, in its own namespace
+ *              8   thread  the caller's thread id, in its own namespace; -1: not known; 0: it has
+ *                          waited in vain
  *              16  kind    which function it is
  *              24  first, second: the first two arguments
  * </pre>
@@ -51,10 +53,16 @@ final class AnnouncingBody {
   static final int DATA_SIZE = 4096;
 
   /** Bytes of the code, at most. */
-  static final int SIZE = 384;
+  static final int SIZE = 448;
 
   private static final int SLOT_BITS = 6;
   private static final int FUTEX_WAIT = 0;
+
+  /** What stands for the caller where it may not ask. */
+  private static final int UNKNOWN = -1;
+
+  /** Without sleeping: a PAUSE is 40 to 140 cycles. */
+  private static final int MOST_PAUSES = 1 << 24;
 
   /** With a sleep in each: some two seconds. */
   private static final int MOST_SLEEPS = 1500;
@@ -72,15 +80,19 @@ final class AnnouncingBody {
     Assembler code = new Assembler();
     WaitingCode waiting = new WaitingCode(code, announcing.data());
     code.pushFlags();
-    waiting.begin(MOST_SLEEPS);
+    boolean calls = announcing.calls();
+    Label inVain = new Label();
+    Label end = new Label();
+    waiting.begin(calls ? MOST_SLEEPS : MOST_PAUSES);
     // Until the slot is free.
-    waiting.await(SLOT_COUNT, FUTEX_WAIT, true);
-    code.move(Register.RAX, Kernel.SYS_GETTID);
-    code.syscall();
-    code.load(Register.RCX, Register.RSP, WaitingCode.VISIT, Long.BYTES);
-    code.operate(Operation.AND, Register.RCX, SLOT_COUNT - 1);
-    code.shiftLeft(Register.RCX, SLOT_BITS);
-    code.operate(Operation.ADD, Register.RCX, Register.RDX);
+    waiting.await(SLOT_COUNT, waiting.expired(), FUTEX_WAIT, calls);
+    if (calls) {
+      code.move(Register.RAX, Kernel.SYS_GETTID);
+      code.syscall();
+    } else {
+      code.move(Register.RAX, UNKNOWN);
+    }
+    slot(code);
     code.store(Register.RCX, SLOTS + THREAD, Register.RAX, Long.BYTES);
     code.move(Register.RAX, announcing.kind());
     code.store(Register.RCX, SLOTS + KIND, Register.RAX, Long.BYTES);
@@ -88,10 +100,26 @@ final class AnnouncingBody {
     keep(code, Register.RSI, SECOND);
     code.load(Register.RAX, Register.RSP, WaitingCode.VISIT, Long.BYTES);
     code.store(Register.RCX, SLOTS + NUMBER, Register.RAX, Long.BYTES);
-    waiting.await(0, FUTEX_WAIT, true);
+    waiting.await(0, inVain, FUTEX_WAIT, calls);
+    code.jump(end);
+    code.place(inVain);
+    // Whoever sees it later is to know that nobody waits.
+    slot(code);
+    code.move(Register.RAX, 0);
+    code.store(Register.RCX, SLOTS + THREAD, Register.RAX, Long.BYTES);
+    code.jump(waiting.expired());
+    code.place(end);
     waiting.end();
     code.popFlags();
     return WaitingCode.leadingTo(original, code, at, SIZE);
+  }
+
+  /** RCX: the slot, from the data on. */
+  private static void slot(Assembler code) {
+    code.load(Register.RCX, Register.RSP, WaitingCode.VISIT, Long.BYTES);
+    code.operate(Operation.AND, Register.RCX, SLOT_COUNT - 1);
+    code.shiftLeft(Register.RCX, SLOT_BITS);
+    code.operate(Operation.ADD, Register.RCX, Register.RDX);
   }
 
   private static void keep(Assembler code, Register argument, int offset) {

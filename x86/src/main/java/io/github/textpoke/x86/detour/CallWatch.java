@@ -1,5 +1,6 @@
 package io.github.textpoke.x86.detour;
 
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.locks.LockSupport;
@@ -12,6 +13,8 @@ import org.jspecify.annotations.Nullable;
  * some. Thread-safe.
  */
 public final class CallWatch implements AutoCloseable {
+  private static final System.Logger LOGGER = System.getLogger("io.github.textpoke");
+
   /** Between two looks, each of which reads one cache line of each program. */
   private static final long PAUSE_NANOS = 300_000;
 
@@ -70,7 +73,7 @@ public final class CallWatch implements AutoCloseable {
       }
       long now = System.nanoTime();
       if (now - tick > 0) {
-        all.forEach(each -> each.onTick.run());
+        all.forEach(each -> attempt(each.onTick));
         tick = now + TICK_NANOS;
       }
       if (now - sweep > 0) {
@@ -86,23 +89,42 @@ public final class CallWatch implements AutoCloseable {
     }
   }
 
-  private synchronized boolean isOver() {
-    all.removeIf(each -> !each.isUsed.getAsBoolean());
-    if (all.isEmpty()) {
-      thread = null;
+  /** What goes wrong with one program is not to be the others' end. */
+  private static void attempt(Runnable work) {
+    try {
+      work.run();
+    } catch (RuntimeException | Error failure) {
+      LOGGER.log(System.Logger.Level.WARNING, "a call that was announced", failure);
     }
-    return all.isEmpty();
+  }
+
+  private boolean isOver() {
+    List<Watched> gone = new ArrayList<>();
+    for (Watched each : all) {
+      attempt(
+          () -> {
+            if (!each.isUsed.getAsBoolean()) {
+              gone.add(each);
+            }
+          });
+    }
+    // Who has forked from them and is still there is not to wait for us.
+    gone.forEach(each -> each.calls.disarm());
+    synchronized (this) {
+      all.removeAll(gone);
+      if (all.isEmpty()) {
+        thread = null;
+      }
+      return all.isEmpty();
+    }
   }
 
   /** Whether there was a call. */
   private static boolean look(Watched watched) {
     AnnouncedCalls.Call call = watched.calls.next().orElse(null);
     if (call != null) {
-      try {
-        watched.onCall.accept(call);
-      } finally {
-        watched.calls.release(call);
-      }
+      attempt(() -> watched.onCall.accept(call));
+      watched.calls.release(call);
     }
     if (!watched.calls.isArmed()) {
       // One has waited in vain, while this JVM stood still.

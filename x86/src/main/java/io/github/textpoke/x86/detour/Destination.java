@@ -33,6 +33,7 @@ sealed interface Destination {
    *
    * @param data absolute address of what they are announced in; see {@link AnnouncingBody}
    * @param kind which function it is, for who reads it
+   * @param calls whether it may make system calls: who the caller is is not known else
    */
-  record Announcing(long data, int kind) implements Destination {}
+  record Announcing(long data, int kind, boolean calls) implements Destination {}
 }

@@ -166,8 +166,8 @@ public final class Detours {
         process.objectMemory(), new Detour(patch, detour.original()), detour.data());
   }
 
-  void announce(String site, long data, int kind, String label) {
-    apply(site, new Destination.Announcing(data, kind), label);
+  void announce(String site, Destination.Announcing announcing, String label) {
+    apply(site, announcing, label);
   }
 
   private DetourPatch detour(String site, Destination destination) {

@@ -76,7 +76,7 @@ final class HoldingBody {
     code.operate(Operation.CMP, Register.RDI, 0);
     code.jump(Condition.NOT_EQUAL, goOn);
     waiting.begin(sleeps ? MOST_SLEEPS : MOST_PAUSES);
-    waiting.await(0, FUTEX_WAIT_PRIVATE, sleeps);
+    waiting.await(0, waiting.expired(), FUTEX_WAIT_PRIVATE, sleeps);
     waiting.end();
     code.place(goOn);
     code.popFlags();

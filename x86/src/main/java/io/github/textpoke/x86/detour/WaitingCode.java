@@ -84,10 +84,11 @@ final class WaitingCode {
   /**
    * Waits until all calls are seen but for so many before this one. Leaves RDX at the data.
    *
+   * @param inVain where it goes on after the last turn; the data is in RDX then
    * @param operation FUTEX_WAIT, or FUTEX_WAIT_PRIVATE where no other process waits there
    * @param sleeps whether it may call futex
    */
-  void await(int unseen, int operation, boolean sleeps) {
+  void await(int unseen, Label inVain, int operation, boolean sleeps) {
     Label look = new Label();
     Label over = new Label();
     code.place(look);
@@ -100,7 +101,7 @@ final class WaitingCode {
     code.load(Register.RAX, Register.RSP, TURNS, Long.BYTES);
     code.operate(Operation.SUB, Register.RAX, 1);
     code.store(Register.RSP, TURNS, Register.RAX, Long.BYTES);
-    code.jump(Condition.EQUAL, expired);
+    code.jump(Condition.EQUAL, inVain);
     if (sleeps) {
       // Its low half is compared. Nobody wakes it: who writes there is outside of the process.
       code.address(Register.RDI, Register.RDX, SEEN);
@@ -112,6 +113,11 @@ final class WaitingCode {
     }
     code.jump(look);
     code.place(over);
+  }
+
+  /** Where who has waited in vain has all go on from then on. */
+  Label expired() {
+    return expired;
   }
 
   /** Where a register that was saved lies, from RSP, while a call waits. */

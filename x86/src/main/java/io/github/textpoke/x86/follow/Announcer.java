@@ -9,7 +9,6 @@ import io.github.textpoke.process.MemoryMap;
 import io.github.textpoke.process.ProcStatus;
 import io.github.textpoke.x86.detour.AnnouncedCalls;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.concurrent.locks.LockSupport;
@@ -28,10 +27,11 @@ record Announcer(int pid, AnnouncedCalls calls, Mapping memory) {
   private static final ImmutableList<String> FUNCTIONS =
       ImmutableList.of("execve", "execveat", "fexecve");
 
-  /** Until a thread is seen asleep that looks each millisecond. */
-  private static final int LOOKS = 100;
+  /** What /proc/PID/syscall says of a thread that runs, or waits for a processor. */
+  private static final String RUNS = "running";
 
   private static final long LOOK_NANOS = 100_000;
+  private static final long LONGEST_NANOS = 300_000_000;
 
   /**
    * Has a program announce them.
@@ -39,7 +39,7 @@ record Announcer(int pid, AnnouncedCalls calls, Mapping memory) {
    * @throws PatchException of the type that names the cause
    */
   static Announcer in(TargetProcess process) {
-    AnnouncedCalls calls = AnnouncedCalls.of(process, FUNCTIONS, LABEL);
+    AnnouncedCalls calls = AnnouncedCalls.of(process, FUNCTIONS, LABEL, /* withThread= */ true);
     Mapping memory =
         MemoryMap.read(process.pid())
             .at(calls.address())
@@ -53,21 +53,22 @@ record Announcer(int pid, AnnouncedCalls calls, Mapping memory) {
    */
   boolean isWaiting(int tid) {
     String wanted =
-        Kernel.SYS_FUTEX
-            + " 0x"
-            + Long.toHexString(calls.address() + AnnouncedCalls.WAITED_FOR)
-            + " ";
-    for (int i = 0; i < LOOKS; i++) {
+        Kernel.SYS_FUTEX + " 0x" + Long.toHexString(calls.address() + AnnouncedCalls.WAITED_FOR);
+    for (long pause = LOOK_NANOS, waited = 0; waited < LONGEST_NANOS; pause *= 2) {
       try {
         String now = Files.readString(Path.of("/proc/" + tid + "/syscall"));
         if (now.startsWith(wanted)) {
           return true;
         }
+        if (!now.startsWith(RUNS)) {
+          return false;
+        }
       } catch (IOException none) {
         return false;
       }
-      // It is awake for microseconds only.
-      LockSupport.parkNanos(LOOK_NANOS);
+      // It sleeps a millisecond each time; it may wait for a processor in between.
+      LockSupport.parkNanos(pause);
+      waited += pause;
     }
     return false;
   }
@@ -75,24 +76,7 @@ record Announcer(int pid, AnnouncedCalls calls, Mapping memory) {
   /** Whether some process can still announce anything: it has the memory. */
   boolean isUsed() {
     ProcStatus status = ProcStatus.read(pid);
-    return (status != null && !status.isDead()) || isMappedByAny();
-  }
-
-  private boolean isMappedByAny() {
-    String inode = " " + memory.inode() + " ";
-    for (int process : ProcStatus.processes()) {
-      try {
-        if (Files.readString(Path.of("/proc/" + process + "/maps"), StandardCharsets.ISO_8859_1)
-            .lines()
-            .anyMatch(
-                line -> line.contains(inode) && line.endsWith(memory.path() + " (deleted)"))) {
-          return true;
-        }
-      } catch (IOException gone) {
-        // Or not ours to look at: then it is not of ours.
-        continue;
-      }
-    }
-    return false;
+    return (status != null && !status.isDead())
+        || MappedFiles.now(memory.path()).contains(memory.inode());
   }
 }

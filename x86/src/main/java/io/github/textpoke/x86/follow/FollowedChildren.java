@@ -16,6 +16,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.UnaryOperator;
 import org.jspecify.annotations.Nullable;
@@ -53,10 +54,13 @@ import org.jspecify.annotations.Nullable;
 public final class FollowedChildren implements AutoCloseable {
   private static final System.Logger LOGGER = System.getLogger("io.github.textpoke");
 
+  /** That a program is waited for which is held, or does not come to its execve. */
+  private static final int MOST_SECONDS = 30;
+
   private final UnaryOperator<Launch> patches;
   private final CallWatch watch = new CallWatch("textpoke-follow");
   private final List<FollowedProgram> programs = new ArrayList<>();
-  private final Set<CompletableFuture<?>> underWay = ConcurrentHashMap.newKeySet();
+  private final Set<NextProgram> underWay = ConcurrentHashMap.newKeySet();
 
   private FollowedChildren(UnaryOperator<Launch> patches) {
     this.patches = patches;
@@ -94,7 +98,10 @@ public final class FollowedChildren implements AutoCloseable {
             "thread " + tid + " is in a namespace of its own, or was killed", "");
       }
       Path file = ExecutedFile.of(tid, call);
-      if (ExecutedFile.changesRights(file)) {
+      if (!ExecutedFile.isThere(file)) {
+        return;
+      }
+      if (ExecutedFile.changesRights(tid, file)) {
         throw new UnsupportedTargetException(
             file + " changes the rights of who executes it, but not if that is traced",
             "attach to it when it runs");
@@ -104,19 +111,20 @@ public final class FollowedChildren implements AutoCloseable {
           patches
               .apply(TargetProcess.launch(List.of(file.toString())))
               .patch(process -> addIfPossible(process, unfollowed));
-      CompletableFuture<Optional<FollowedProgram>> begun =
-          NextProgram.follow(tid, launch, announcer.calls()::isArmed);
-      underWay.add(begun);
-      begun.whenComplete(
-          (program, failure) -> {
-            underWay.remove(begun);
-            if (failure != null) {
-              LOGGER.log(System.Logger.Level.WARNING, "what thread " + tid + " executes", failure);
-            } else {
-              program.map(each -> with(each, unfollowed.get())).ifPresent(this::note);
-            }
-          });
-    } catch (PatchException failure) {
+      NextProgram next = NextProgram.follow(tid, launch, () -> announcer.calls().isWaiting(call));
+      underWay.add(next);
+      next.over().thenRun(() -> underWay.remove(next));
+      next.begun()
+          .whenComplete(
+              (program, failure) -> {
+                if (failure != null) {
+                  LOGGER.log(
+                      System.Logger.Level.WARNING, "what thread " + tid + " executes", failure);
+                } else {
+                  program.map(each -> with(each, unfollowed.get())).ifPresent(this::note);
+                }
+              });
+    } catch (RuntimeException failure) {
       note(new FollowedProgram(tid, Path.of(""), Optional.of(failure)));
     }
   }
@@ -158,8 +166,9 @@ public final class FollowedChildren implements AutoCloseable {
   @Override
   public void close() {
     watch.close();
-    for (CompletableFuture<?> each : underWay) {
-      each.handle((done, failure) -> true).join();
-    }
+    CompletableFuture<Void> over =
+        CompletableFuture.allOf(
+            underWay.stream().map(NextProgram::over).toArray(CompletableFuture[]::new));
+    over.completeOnTimeout(null, MOST_SECONDS, TimeUnit.SECONDS).join();
   }
 }

@@ -3,6 +3,7 @@ package io.github.textpoke.x86.probe;
 import com.google.common.collect.ImmutableList;
 import com.google.common.collect.ListMultimap;
 import com.google.common.collect.MultimapBuilder;
+import io.github.textpoke.PatchException;
 import io.github.textpoke.PatchException.NoSuchSymbolException;
 import io.github.textpoke.PatchException.TargetExecedException;
 import io.github.textpoke.PatchException.TargetGoneException;
@@ -220,7 +221,7 @@ public final class EarlyProbes implements AutoCloseable {
     }
     TargetProcess own = reading;
     if (own != null) {
-      AnnouncedCalls ends = AnnouncedCalls.of(own, ENDS, LABEL);
+      AnnouncedCalls ends = AnnouncedCalls.of(own, ENDS, LABEL, /* withThread= */ false);
       watch.add(
           new CallWatch.Watched(
               ends, call -> look(/* isLast= */ true), () -> look(false), () -> isUsed(own.pid())));
@@ -249,6 +250,9 @@ public final class EarlyProbes implements AutoCloseable {
       // What was read before is all that there is.
       isOver = true;
       LOGGER.log(System.Logger.Level.DEBUG, "the probed program is gone", gone);
+    } catch (PatchException unreadable) {
+      isOver = true;
+      LOGGER.log(System.Logger.Level.WARNING, "the probes can't be read any more: {0}", unreadable);
     }
   }
 

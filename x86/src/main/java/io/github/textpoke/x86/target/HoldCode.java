@@ -112,6 +112,9 @@ final class HoldCode {
     code.note("nobody is there any more");
     code.move(Register.RAX, moment);
     code.store(Register.RDX, HoldLayout.LATE, Register.RAX, WORD);
+    code.note("nor at the next wait, nor each time that the loader has loaded something");
+    code.move(Register.RAX, HoldLayout.AT_LOADED);
+    code.store(Register.RDX, HoldLayout.GO, Register.RAX, WORD);
     code.jump(over);
     code.place(sleep);
     code.address(Register.RDI, Register.RDX, HoldLayout.PAUSE);
