@@ -20,8 +20,11 @@ import java.util.function.Consumer;
  * but the thread itself is stopped.
  */
 public final class NextProgram {
-  /** Another tracer is waited for; those who wait for us don't wait much longer. */
-  private static final Duration PATIENCE = Duration.ofSeconds(1);
+  /**
+   * How long another tracer is waited for. A poker that patches the thread's process may wait for
+   * the thread meanwhile: for the one that has made it by vfork, and can't be stopped until then.
+   */
+  private static final Duration PATIENCE = Duration.ofMillis(100);
 
   private final ExecutingThread thread;
   private final Launch patches;

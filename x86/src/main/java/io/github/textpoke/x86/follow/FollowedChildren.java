@@ -43,6 +43,8 @@ import org.jspecify.annotations.Nullable;
  *       that has a seccomp filter, or is static and has no symbols; a program that changes its user
  *       or gets capabilities, since the kernel does not do that for one that is traced; a program
  *       in another PID namespace; one of 32 bits.
+ *   <li>A child that is there while its parent is patched, by any JVM, may not be followed: a poker
+ *       traces both then. It is said so.
  *   <li>If this JVM ends, callers wait for two seconds once, and no more then; programs that it
  *       holds begin within some five seconds, with what is in place. Only one that is between its
  *       execve and its entry, which takes some 100 us, is ended.

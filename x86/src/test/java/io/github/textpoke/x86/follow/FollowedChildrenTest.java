@@ -6,6 +6,7 @@ import com.google.common.collect.Iterables;
 import io.github.textpoke.PatchException.NoSuchProcessException;
 import io.github.textpoke.PatchException.TargetGoneException;
 import io.github.textpoke.PatchException.UnsupportedTargetException;
+import io.github.textpoke.PatchException.UnwritableMappingException;
 import io.github.textpoke.apply.FollowedProgram;
 import io.github.textpoke.apply.Launch;
 import io.github.textpoke.apply.Launched;
@@ -151,8 +152,9 @@ final class FollowedChildrenTest {
     }
   }
 
+  /** A poker traces those that share the memory, and so do we: the one or the other has to wait. */
   @Test
-  void theyAreFollowedWhileTheirParentIsPatchedNowAndThen() throws Exception {
+  void whileTheirParentIsPatchedEachIsFollowedOrSaidNotToBe() throws Exception {
     try (FollowedChildren children = FollowedChildren.with(FollowedChildrenTest::patched);
         Launched program = children.in(executor("many", "early")).start()) {
       int changes = 0;
@@ -163,21 +165,18 @@ final class FollowedChildrenTest {
               .returning(ReturnOverride.returning(0))
               .revert();
           changes++;
-          // Who is born while a poker is there is followed when it has left.
-          int before = children.programs().size();
-          while (program.isAlive() && children.programs().size() == before) {
-            Thread.onSpinWait();
-          }
-        } catch (TargetGoneException | NoSuchProcessException end) {
+        } catch (TargetGoneException | NoSuchProcessException | UnwritableMappingException end) {
           break;
         }
       }
 
-      assertThat(program.waitFor()).isEqualTo(new ProgramEnd(8 * 5 * EARLY, 0));
       assertThat(changes).isPositive();
-      assertThat(children.programs())
-          .hasSize(8 * 5)
-          .allSatisfy(each -> assertThat(each.failure()).as("%s", each).isEmpty());
+      ProgramEnd end = program.waitFor();
+      assertThat(children.programs()).hasSize(8 * 5);
+      int unpatched =
+          (int) children.programs().stream().filter(each -> each.failure().isPresent()).count();
+      int sum = (8 * 5 - unpatched) * EARLY + unpatched * KILLED_BY_ABORT;
+      assertThat(end).isEqualTo(new ProgramEnd(sum & 0xff, 0));
     }
   }
 
