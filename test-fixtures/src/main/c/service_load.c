@@ -6,8 +6,8 @@
  *   --operations ABC  which are asked for in turn (default "cuct"); "h" waits
  *   --per-second N    questions of all connections, asked in bursts each millisecond; those that
  *                     were late are made up for (default 10000). 0: each is asked when the one before
- *                     it was answered, which leaves kernel threads without a processor for minutes on
- *                     Linux 6.18
+ *                     it was answered, which may leave kernel threads without a processor for a minute
+ *                     and more on Linux 6.18
  *
  * Counters of connection I: answers_I; v1_I, v2_I, v3_I: answers that were wholly of that version;
  * mixed_I: of several; wrong_I: a wrong value, or not understood; lost_I: the connection was;

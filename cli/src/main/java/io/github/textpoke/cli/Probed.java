@@ -71,8 +71,14 @@ record Probed(int pid, String pattern, Probe probe, ProbeSnapshot first, ProbeSn
     json.name("pid").value(pid);
     json.name("pattern").value(pattern);
     json.name("nanos").value(last.nanos() - first.nanos());
+    json(json, last.functions(), probe.unprobed());
+  }
+
+  /** What was counted of functions, and which ones were not probed. */
+  static void json(JsonWriter json, List<Counted> functions, List<UnprobedFunction> unprobed)
+      throws IOException {
     json.name("functions").beginObject();
-    for (Counted each : last.functions()) {
+    for (Counted each : functions) {
       json.name(each.function().name()).beginObject();
       json.name("address").value(Output.hex(each.function().address()));
       json.name("count").value(each.count());
@@ -90,7 +96,7 @@ record Probed(int pid, String pattern, Probe probe, ProbeSnapshot first, ProbeSn
     }
     json.endObject();
     json.name("unprobed").beginArray();
-    for (UnprobedFunction each : probe.unprobed()) {
+    for (UnprobedFunction each : unprobed) {
       json.beginObject();
       json.name("name").value(each.name());
       json.name("address").value(Output.hex(each.address()));

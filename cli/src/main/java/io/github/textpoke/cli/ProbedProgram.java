@@ -3,9 +3,7 @@ package io.github.textpoke.cli;
 import com.google.gson.stream.JsonWriter;
 import io.github.textpoke.apply.ProgramEnd;
 import io.github.textpoke.x86.probe.EarlyProbes;
-import io.github.textpoke.x86.probe.Latencies;
 import io.github.textpoke.x86.probe.ProbeSnapshot.Counted;
-import io.github.textpoke.x86.probe.UnprobedFunction;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.util.Comparator;
@@ -87,29 +85,6 @@ record ProbedProgram(
   }
 
   private static void json(EarlyProbes probes, JsonWriter json) throws IOException {
-    json.name("functions").beginObject();
-    for (Counted each : probes.snapshot().functions()) {
-      json.name(each.function().name()).beginObject();
-      json.name("address").value(Output.hex(each.function().address()));
-      json.name("count").value(each.count());
-      if (each.latencies().isPresent()) {
-        Latencies times = each.latencies().get();
-        json.name("timed").value(times.count());
-        json.name("p50").value(times.p50());
-        json.name("p99").value(times.p99());
-        json.name("max").value(times.max());
-      }
-      json.endObject();
-    }
-    json.endObject();
-    json.name("unprobed").beginArray();
-    for (UnprobedFunction each : probes.unprobed()) {
-      json.beginObject();
-      json.name("name").value(each.name());
-      json.name("address").value(Output.hex(each.address()));
-      json.name("reason").value(each.reason());
-      json.endObject();
-    }
-    json.endArray();
+    Probed.json(json, probes.snapshot().functions(), probes.unprobed());
   }
 }

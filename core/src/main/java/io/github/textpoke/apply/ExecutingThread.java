@@ -21,8 +21,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * A thread that is about to execute another program. It is traced from before its call to the
  * program's entry, where it waits by itself from then on; should this JVM end before that call, it
- * runs on, and should it end at the entry, in some 100 us, the program ends. All calls come from
- * one OS thread, which traces nothing else and has no children.
+ * runs on, and should it end while the thread stands at the entry, the program ends. All calls come
+ * from one OS thread, which traces nothing else and has no children.
  */
 final class ExecutingThread extends LedThread {
   private static final int PAGE = 4096;
@@ -106,7 +106,7 @@ final class ExecutingThread extends LedThread {
     try {
       finishExec(CALLS, "its parent");
       HoldPages pages = ended ? null : map(code);
-      if (pages == null || ended) {
+      if (pages == null) {
         return Optional.empty();
       }
       saved.setRip(pages.entry());
@@ -171,8 +171,8 @@ final class ExecutingThread extends LedThread {
           "mprotect",
           0,
           call(Kernel.SYS_MPROTECT, start, HoldLayout.CODE_SIZE, PROT_READ | PROT_EXEC, 0, 0, 0));
-      isWhole = true;
-      return pages;
+      isWhole = !ended;
+      return ended ? null : pages;
     } finally {
       if (!isWhole) {
         pages.close();

@@ -4,11 +4,13 @@ import java.nio.file.Path;
 import java.util.Optional;
 
 /**
- * A program that a process has executed, and that was held before its first instruction.
+ * A program that a process has executed, and that was held before its first instruction, or why it
+ * was not.
  *
- * @param pid its process id
- * @param file the executable file, as the kernel names it; an interpreter's for a script
- * @param failure why it runs unpatched, or why what is patched was not in place before its first
- *     instruction; empty: it is as it was to be
+ * @param pid its process id; of a thread that could not be traced, that one's
+ * @param file the executable file, as the kernel names it; an interpreter's for a script. Empty
+ *     where the thread could not be traced
+ * @param failure why it runs unpatched, why what is patched was not in place before its first
+ *     instruction, or why its own children are not followed; empty: it is as it was to be
  */
 public record FollowedProgram(int pid, Path file, Optional<RuntimeException> failure) {}

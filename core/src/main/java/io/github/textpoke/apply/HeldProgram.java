@@ -173,7 +173,8 @@ final class HeldProgram extends LedThread {
         : 0;
   }
 
-  private static boolean isReturn(CodeBytes code) {
+  /** Whether a function does nothing. */
+  static boolean isReturn(CodeBytes code) {
     return code.at(0) == RET
         || (code.slice(0, LANDING_PAD.length()).equals(LANDING_PAD)
             && code.at(LANDING_PAD.length()) == RET);
@@ -210,7 +211,7 @@ final class HeldProgram extends LedThread {
     return (int) littleEndian(bytes);
   }
 
-  private static long littleEndian(CodeBytes bytes) {
+  static long littleEndian(CodeBytes bytes) {
     long value = 0;
     for (int i = 0; i < bytes.length(); i++) {
       value |= (long) bytes.at(i) << Byte.SIZE * i;

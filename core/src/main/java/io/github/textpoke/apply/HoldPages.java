@@ -26,9 +26,6 @@ import org.jspecify.annotations.Nullable;
  * calls but the beats come from one thread.
  */
 final class HoldPages implements AutoCloseable {
-  private static final int RET = 0xc3;
-  private static final CodeBytes LANDING_PAD = CodeBytes.of(0xf3, 0x0f, 0x1e, 0xfa);
-
   /** Of a function, so that no other begins in the bytes behind it. */
   private static final int ALIGNMENT = 16;
 
@@ -110,7 +107,7 @@ final class HoldPages implements AutoCloseable {
     long function = rendezvous.function();
     CodeBytes jump = program.jump(function, address + HoldLayout.LOADER);
     CodeBytes original = read(function, jump.length());
-    if (original == null || function % ALIGNMENT != 0 || !isReturn(original)) {
+    if (original == null || function % ALIGNMENT != 0 || !HeldProgram.isReturn(original)) {
       throw new LaunchFailedException(
           "the loader's function that debuggers wait at is not one that does nothing",
           "leave other tools out that patch the loader");
@@ -132,12 +129,6 @@ final class HoldPages implements AutoCloseable {
     }
   }
 
-  private static boolean isReturn(CodeBytes code) {
-    return code.at(0) == RET
-        || (code.slice(0, LANDING_PAD.length()).equals(LANDING_PAD)
-            && code.at(LANDING_PAD.length()) == RET);
-  }
-
   private void awaitArrival() {
     long deadline = System.nanoTime() + LOADING_NANOS;
     while (get(HoldLayout.ARRIVED) < HoldLayout.AT_LOADED) {
@@ -156,7 +147,7 @@ final class HoldPages implements AutoCloseable {
   /** Whether the program has gone on by itself, since nobody seemed to be there. */
   boolean isLate() {
     CodeBytes late = read(address + HoldLayout.LATE, Long.BYTES);
-    return late != null && number(late) != 0;
+    return late != null && HeldProgram.littleEndian(late) != 0;
   }
 
   /** Lets it begin. Idempotent; nothing happens where it has ended. */
@@ -180,7 +171,7 @@ final class HoldPages implements AutoCloseable {
     if (bytes == null) {
       throw new LaunchFailedException("the program has ended before it began", "");
     }
-    return number(bytes);
+    return HeldProgram.littleEndian(bytes);
   }
 
   private synchronized @Nullable CodeBytes read(long at, int length) {
@@ -197,9 +188,5 @@ final class HoldPages implements AutoCloseable {
   private static CodeBytes word(long value) {
     return CodeBytes.of(
         ByteBuffer.allocate(Long.BYTES).order(ByteOrder.LITTLE_ENDIAN).putLong(value).array());
-  }
-
-  private static long number(CodeBytes bytes) {
-    return ByteBuffer.wrap(bytes.toByteArray()).order(ByteOrder.LITTLE_ENDIAN).getLong();
   }
 }

@@ -166,7 +166,9 @@ final class Launching {
         throw failed;
       }
       failure = failed;
-      takeBack(failed);
+      if (process != null) {
+        takeBack(process, failed);
+      }
     }
     TargetProcess target = process;
     if (target != null) {
@@ -174,13 +176,10 @@ final class Launching {
     }
   }
 
-  /** Nothing of a patch may stay; if that fails too, the program is not started. */
-  private void takeBack(RuntimeException why) {
-    TargetProcess target = process;
+  /** Nothing of a patch may stay; if that fails too, that is what is thrown. */
+  static void takeBack(TargetProcess target, RuntimeException why) {
     try {
-      if (target != null) {
-        target.patches().reverse().forEach(Patch::revert);
-      }
+      target.patches().reverse().forEach(Patch::revert);
     } catch (RuntimeException stays) {
       stays.addSuppressed(why);
       throw stays;

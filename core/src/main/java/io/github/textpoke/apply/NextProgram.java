@@ -10,6 +10,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 
@@ -59,7 +60,7 @@ public final class NextProgram {
     made.start();
     try {
       taken.join(); // which no interrupt ends
-    } catch (java.util.concurrent.CompletionException failed) {
+    } catch (CompletionException failed) {
       throw Launched.unchecked(failed);
     }
     return next;
@@ -136,7 +137,7 @@ public final class NextProgram {
         }
         return Optional.empty();
       } catch (RuntimeException failed) {
-        process.patches().reverse().forEach(Patch::revert);
+        Launching.takeBack(process, failed);
         return Optional.of(failed);
       }
     } catch (RuntimeException failed) {

@@ -1,5 +1,6 @@
 package io.github.textpoke.x86.detour;
 
+import com.google.common.util.concurrent.Uninterruptibles;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
@@ -142,22 +143,8 @@ public final class CallWatch implements AutoCloseable {
       looking = thread;
     }
     if (looking != null) {
-      join(looking);
+      Uninterruptibles.joinUninterruptibly(looking);
     }
     all.forEach(each -> each.calls.disarm());
-  }
-
-  private static void join(Thread looking) {
-    boolean isInterrupted = false;
-    while (looking.isAlive()) {
-      try {
-        looking.join();
-      } catch (InterruptedException later) {
-        isInterrupted = true;
-      }
-    }
-    if (isInterrupted) {
-      Thread.currentThread().interrupt();
-    }
   }
 }

@@ -36,9 +36,9 @@ import org.jspecify.annotations.Nullable;
  * <ol>
  *   <li>A child that was forked has the patches of its parent, with or without this. What it
  *       executes has not: a program begins with fresh memory. So libc's execve, execveat and
- *       fexecve get a detour in which the caller waits until this JVM traces it, for a millisecond
- *       or so; posix_spawn, system and popen call them. The program waits at its entry until it is
- *       patched; it runs on unpatched where that fails.
+ *       fexecve get a detour in which the caller waits until this JVM traces it; posix_spawn,
+ *       system and popen call them. The program waits at its entry until it is patched; it runs on
+ *       unpatched where that fails.
  *   <li>Not followed are: a system call execve that is not made by libc; what a program executes
  *       that has a seccomp filter, or is static and has no symbols; a program that changes its user
  *       or gets capabilities, since the kernel does not do that for one that is traced; a program
@@ -47,7 +47,7 @@ import org.jspecify.annotations.Nullable;
  *       traces both then. It is said so.
  *   <li>If this JVM ends, callers wait for two seconds once, and no more then; programs that it
  *       holds begin within some five seconds, with what is in place. Only one that is between its
- *       execve and its entry, which takes some 100 us, is ended.
+ *       execve and its entry is ended.
  *   <li>Two pages stay mapped in each program that was followed.
  * </ol>
  *

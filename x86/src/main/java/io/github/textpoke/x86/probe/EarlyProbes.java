@@ -61,9 +61,9 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Times and captured calls lie in memory of the program's own, so that children which it forks
  * have their own, that nobody reads. They are read while it runs, and once more when it ends by
- * itself or executes another program: libc's _exit and execve wait for that, a millisecond or so
- * (two seconds, once, if this JVM is gone). Of a program that is killed, what comes after the last
- * look is missing, of a fraction of a second.
+ * itself or executes another program: libc's _exit and execve wait for that (two seconds at most,
+ * once, if this JVM is gone). Of a program that is killed, what comes after the last look is
+ * missing, of a fraction of a second.
  *
  * <p>Afterwards they are patches as any others: any JVM lists and reverts them. Of one launch.
  * Thread-safe.
