@@ -8,12 +8,13 @@
  *                    most of its time
  *
  * Commands: "maps" reads where code of ours lies, from /proc/self/maps; then "sample MICROSECONDS"
- * starts the timers, and 0 stops them. "step N" has worker 0 go on by single steps, each of them a
+ * starts the timers, and 0 stops them; idle counts how often they were stopped and no handler ran any
+ * more. "step N" has worker 0 go on by single steps, each of them a
  * sample, so that samples fall on each instruction that it runs.
  *
  * A sample is right if its trace leads to root, and through caller unless root itself was
  * interrupted. Counters, timed_NAME and stepped_NAME:
- *   samples         all of them
+ *   samples         all of them; counted when the others are
  *   ours            the instruction interrupted is one of ours
  *   ours_unwound    of those, right by .eh_frame
  *   ours_framed     of those, led to root's caller by frame pointers
@@ -51,6 +52,7 @@ struct worker {
   counter *calls, *returned, *wrong;
   pthread_t thread;
   timer_t timer;
+  bool in_handler; /* of SIGPROF */
   volatile pid_t id;
   uintptr_t low, high; /* of its stack, as far as root's frames may be */
 };
@@ -62,6 +64,8 @@ static struct range ours[RANGES];
 static volatile int our_count;
 static volatile long steps;
 static volatile bool begun;
+static bool sampling;
+static counter *idle;
 
 /* The linker names the bounds of sections whose names are C identifiers. */
 extern const char __start_section_of_root[], __stop_section_of_root[];
@@ -115,7 +119,6 @@ static void take(const ucontext_t *at, const struct samples *to) {
   bool right = to_root && through_caller;
   bool by_frames = framed(at);
   uintptr_t last = depth == 0 ? 0 : (uintptr_t)trace[depth - 1];
-  add(to->samples, 1);
   if (in_ours(ip)) {
     add(to->ours, 1);
     if (right) add(to->ours_unwound, 1);
@@ -129,11 +132,16 @@ static void take(const ucontext_t *at, const struct samples *to) {
     add(to->lost, 1);
   }
   if (!by_frames) add(to->lost_framed, 1);
+  add(to->samples, 1);
 }
 
 static void handle_timer(int signal, siginfo_t *info, void *context) {
   (void)signal, (void)info;
-  if (self != NULL) take(context, &timed);
+  if (self == NULL) return;
+  /* In this order, so that who ends the sampling and then sees no handler knows that none will count. */
+  __atomic_store_n(&self->in_handler, true, __ATOMIC_SEQ_CST);
+  if (__atomic_load_n(&sampling, __ATOMIC_SEQ_CST)) take(context, &timed);
+  __atomic_store_n(&self->in_handler, false, __ATOMIC_SEQ_CST);
 }
 
 /* Not within code that saves the flags before and restores them after. */
@@ -246,10 +254,16 @@ static void read_maps(void) {
 static long threads;
 
 static void sample_every(long nanoseconds) {
+  __atomic_store_n(&sampling, nanoseconds != 0, __ATOMIC_SEQ_CST);
   for (int i = 0; i < threads; i++) {
     struct itimerspec every = {{0, nanoseconds}, {0, nanoseconds}};
     if (timer_settime(workers[i].timer, 0, &every, NULL)) fail("timer_settime");
   }
+  if (nanoseconds != 0) return;
+  for (int i = 0; i < threads; i++) {
+    while (__atomic_load_n(&workers[i].in_handler, __ATOMIC_SEQ_CST)) rest();
+  }
+  add(idle, 1);
 }
 
 static void command(const char *line) {
@@ -299,6 +313,7 @@ int main(int argc, char **argv) {
   if (called == NULL) fail("no function '%s'", name);
   void *trace[DEPTH];
   if (backtrace(trace, DEPTH) == 0) fail("backtrace"); /* loads the unwinder outside of a handler */
+  idle = new_counter("idle", 0);
   timed = new_samples("timed");
   stepped = new_samples("stepped");
   catch(SIGPROF, handle_timer);

@@ -44,14 +44,21 @@ class ProfiledDetourTest {
     program.awaitCounter(counter, program.counter(counter) + more, TIMEOUT);
   }
 
+  /** Ends the samples by time; none is being counted afterwards. */
+  private void stopSampling() {
+    long before = program.counter("idle");
+    program.command("sample 0");
+    program.awaitCounter("idle", before + 1, TIMEOUT);
+  }
+
   /** Samples at each instruction, and then by time. */
   private void sample() {
     program.command("maps");
     program.command("step " + STEPS);
-    awaitMore("stepped_samples", STEPS);
+    program.awaitCounter("stepped_samples", STEPS, TIMEOUT);
     program.command("sample " + MICROSECONDS);
     awaitMore("timed_samples", SAMPLES);
-    program.command("sample 0");
+    stopSampling();
     for (String kind : List.of("stepped", "timed")) {
       assertThat(of(kind, "lost"))
           .as("%s samples without their caller, the last at 0x%x", kind, of(kind, "lost_at"))
@@ -144,7 +151,7 @@ class ProfiledDetourTest {
       for (int i = 0; i < TOGGLES; i++) {
         detours.at("profiled:slow").toItself().revert();
       }
-      program.command("sample 0");
+      stopSampling();
       assertThat(of("timed", "samples")).isGreaterThan(100);
       assertThat(of("timed", "lost"))
           .as("samples without their caller, the last at 0x%x", of("timed", "lost_at"))
