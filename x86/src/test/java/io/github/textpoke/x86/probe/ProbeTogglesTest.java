@@ -41,6 +41,8 @@ final class ProbeTogglesTest {
       Probe probe =
           Probes.in(process, new ProbePool(16, rows)).at("probed:told", ProbeAction.count());
       program.command("go");
+      // Else all calls may be made between two changes that come late.
+      program.awaitCounter("calls", 1, TIMEOUT);
       long begun = System.nanoTime();
       long next = begun;
       for (int i = 0; i < CHANGES || program.counter("calls") < CALLS; i++) {
