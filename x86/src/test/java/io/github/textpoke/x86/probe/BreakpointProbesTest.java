@@ -42,6 +42,7 @@ final class BreakpointProbesTest {
   private static final Duration TIMEOUT = Duration.ofSeconds(60);
   private static final int THREADS = 8;
   private static final long CALLS = 1000;
+  private static final int SOME = 100;
   private static final int LOOPS = 9;
   private static final int CHILD_CALLS = 1000;
   private static final int SIGKILL = 9;
@@ -69,7 +70,7 @@ final class BreakpointProbesTest {
   }
 
   private static void awaitCalls(Fixture program, String counter) {
-    program.awaitCounter(counter, program.counter(counter) + 100, TIMEOUT);
+    program.awaitCounter(counter, program.counter(counter) + SOME, TIMEOUT);
   }
 
   private static Probe probe(TargetProcess process, String pattern) {
@@ -527,7 +528,9 @@ final class BreakpointProbesTest {
       probe.disarm();
       program.command("stop");
       awaitStopped(program);
-      assertThat(probe.snapshot().total()).isBetween(200L, program.counter("calls"));
+      // Of those that were awaited, each worker may have had one behind it when the probe came.
+      assertThat(probe.snapshot().total())
+          .isBetween(2L * (SOME - THREADS), program.counter("calls"));
     }
   }
 }
