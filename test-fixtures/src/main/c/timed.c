@@ -10,7 +10,7 @@
  *   --stacks     every other worker has a stack of its own for that
  *
  * Workers begin at the command "go"; "sleep N" has the main thread call "sleeps" once for so many
- * microseconds, and slept is counted; "measure N NAME" calls cost, pushes or padded N times in a row:
+ * microseconds: asleep is counted inside of it, and slept behind it; "measure N NAME" calls cost, pushes or padded N times in a row:
  * cost_picos is the shortest of seven runs, per call, once measured has grown. The three return x + 1,
  * and tell what begins a function: cost an instruction that the kernel has to step, pushes one that it
  * can do by itself, and padded a no-operation of five bytes.
@@ -45,7 +45,7 @@ enum { LEAF, BRANCHY, TAIL, RECURSE, THROUGH, SWITCHES, REAL, SINGLE, LONGS, DOU
        EXTENDED, PASSES, CATCHES, SLEEPS, FUNCTIONS };
 
 static counter *called[FUNCTIONS], *returned[FUNCTIONS];
-static counter *wrong, *signals, *rounds, *stopped, *slept, *cost_picos, *measured;
+static counter *wrong, *signals, *rounds, *stopped, *asleep, *slept, *cost_picos, *measured;
 static long limit, alarms;
 static bool leave, stacks;
 static volatile bool go, stop;
@@ -182,6 +182,7 @@ long passes(long x, bool away) { return jumps(x, away) + leaf(x); }
 
 PROBED void sleeps(long micros);
 void sleeps(long micros) {
+  add(asleep, 1);
   struct timespec left = {.tv_sec = micros / 1000000, .tv_nsec = micros % 1000000 * 1000};
   while (nanosleep(&left, &left) != 0 && errno == EINTR) {
   }
@@ -373,6 +374,7 @@ int main(int argc, char **argv) {
   signals = new_counter("signals", 0);
   rounds = new_counter("rounds", 0);
   stopped = new_counter("stopped", 0);
+  asleep = new_counter("asleep", 0);
   slept = new_counter("slept", 0);
   cost_picos = new_counter("cost_picos", 0);
   measured = new_counter("measured", 0);

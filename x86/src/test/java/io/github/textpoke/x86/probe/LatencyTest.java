@@ -209,7 +209,7 @@ final class LatencyTest {
       program.awaitCounter("slept", 1, TIMEOUT);
       probe.disarm();
       program.command("sleep 400000");
-      program.awaitCounter("sleeps", 2, TIMEOUT);
+      program.awaitCounter("asleep", 2, TIMEOUT);
       probe.arm();
       program.awaitCounter("slept", 2, TIMEOUT);
       assertThat(probe.snapshot().count("sleeps")).isEqualTo(1);
