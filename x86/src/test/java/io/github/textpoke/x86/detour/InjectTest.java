@@ -74,7 +74,7 @@ class InjectTest {
     }
 
     @Test
-    @Inject(function = "libc:fsync", returns = -1, errno = "EIO", forMillis = 300)
+    @Inject(function = "libc:fsync", returns = -1, errno = "EIO", forMillis = 2000)
     void itEndsByItselfWhenItsTimeIsOver() {
       await(server(), "ok");
       long failed = server().counter("failed");
