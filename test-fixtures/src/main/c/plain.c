@@ -13,9 +13,9 @@
  *
  * The command "hold ADDRESS" starts a thread that has the address on its stack until "release".
  *
- * Counters: held, let_go: how many such threads have begun, and ended. Of worker I: calls_I;
- * result_01_I to result_15_I: how often the result less x was that; wrong_I: how often it was
- * anything else.
+ * Counters: originals: commands "original"; held, let_go: how many threads of "hold" have begun, and
+ * ended. Of worker I: calls_I; result_01_I to result_15_I: how often the result less x was that;
+ * wrong_I: how often it was anything else.
  */
 #define _GNU_SOURCE
 #include <semaphore.h>
@@ -91,7 +91,7 @@ static void *work(void *argument) {
 
 static sem_t released;
 static volatile long holding;
-static counter *held, *let_go;
+static counter *originals, *held, *let_go;
 
 static void *hold(void *unused) {
   volatile long word = holding;
@@ -106,6 +106,7 @@ static void *hold(void *unused) {
 static void command(const char *line) {
   if (strncmp(line, "original ", 9) == 0) {
     original = (function *)strtoul(line + 9, NULL, 16);
+    (*originals)++;
   } else if (strncmp(line, "hold ", 5) == 0) {
     holding = strtol(line + 5, NULL, 16);
     start_thread(hold, NULL);
@@ -124,6 +125,7 @@ int main(int argc, char **argv) {
   called = strcmp(name, "plain") == 0 ? plain : strcmp(name, "entered") == 0 ? entered : NULL;
   if (called == NULL) fail("no function '%s'", name);
   original = repl_2;
+  originals = new_counter("originals", 0);
   held = new_counter("held", 0);
   let_go = new_counter("let_go", 0);
   publish("plain", plain);

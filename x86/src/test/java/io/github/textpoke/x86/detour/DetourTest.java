@@ -66,13 +66,13 @@ class DetourTest {
         TargetProcess process = TargetProcess.attach(program.pid())) {
       Detours detours = Detours.in(process);
       Detour first = detours.at("plain:plain").to(program.address("repl_2"));
-      program.fixture.command("original " + Long.toHexString(first.original()));
+      program.setOriginal(first.original());
       Detour second = detours.at("plain:plain").to(program.address("around"));
       // The second one's original is the first.
-      program.fixture.command("original " + Long.toHexString(second.original()));
+      program.setOriginal(second.original());
       program.awaitResult(12);
       program.assertResult(12);
-      program.fixture.command("original " + Long.toHexString(first.original()));
+      program.setOriginal(first.original());
       program.awaitResult(11);
       program.assertResult(11);
       second.revert();

@@ -33,6 +33,13 @@ final class PlainProgram implements AutoCloseable {
     return fixture.address(name);
   }
 
+  /** Has {@code around} call this; calls that begin now do. */
+  void setOriginal(long address) {
+    long before = fixture.counter("originals");
+    fixture.command("original " + Long.toHexString(address));
+    fixture.awaitCounter("originals", before + 1, TIMEOUT);
+  }
+
   /** How often the function has returned {@code more} than its argument. */
   long results(int more) {
     long sum = 0;
