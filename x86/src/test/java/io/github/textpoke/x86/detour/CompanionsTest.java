@@ -26,6 +26,7 @@ import org.junit.jupiter.params.provider.ValueSource;
  */
 @Timeout(300)
 class CompanionsTest {
+  private static final Duration LONG = Duration.ofSeconds(60);
   private static final int TOGGLES = 500;
   private static final int MOST_STANDING = 5;
 
@@ -138,7 +139,7 @@ class CompanionsTest {
       Detours detours = Detours.in(process);
       Detour before = detours.at("plain:enterer").toItself();
       program.fixture.command("hold " + Long.toHexString(before.original()));
-      program.fixture.awaitCounter("held", 1, Duration.ofSeconds(10));
+      program.fixture.awaitCounter("held", 1, LONG);
       before.revert();
       DetourSite entered = detours.at("plain:entered");
       assertThatExceptionOfType(PlanRefusedException.class)
@@ -146,7 +147,7 @@ class CompanionsTest {
           .satisfies(refused -> assertThat(refused.rule()).isEqualTo(10))
           .withMessageContaining("patch 1 ");
       program.fixture.command("release");
-      program.fixture.awaitCounter("let_go", 1, Duration.ofSeconds(10));
+      program.fixture.awaitCounter("let_go", 1, LONG);
       entered.toItself().revert();
       program.assertResult(1);
       program.assertRight();
