@@ -21,7 +21,8 @@
  * Commands: "plugin load", "plugin unload"; "hold" has a thread handle "h 0"; "release" lets one of
  * them go on; "spin" has a thread call spin, which counts and makes no system call, and "rest" ends
  * all of these; "exit" with 7; "exec" becomes sleep.
- * Counters: connections, requests; holding: threads that wait; spinning: threads that spin; spins;
+ * Counters: connections, requests; holding: threads that wait; let_go: those of "hold" that have come
+ * back from all functions; spinning: threads that spin; rested: those that have come back; spins;
  * journal: two decimal digits for each callback of a patch that wrote it down, its number and the
  * version that version() had then; ticks_1, ticks_2, ticks_3: how often
  * that version of tick has run; plugins: how often it was loaded; and what patches have done: init,
@@ -52,7 +53,7 @@ enum { EVENT_COUNT = sizeof EVENTS / sizeof *EVENTS };
 
 static counter *events[EVENT_COUNT];
 static counter *ticks[VERSIONS];
-static counter *connections, *requests, *holding, *plugins, *spinning, *spins, *journal;
+static counter *connections, *requests, *holding, *let_go, *plugins, *spinning, *rested, *spins, *journal;
 static volatile bool resting;
 static int releasing[2];
 static pthread_rwlock_t plugin_lock = PTHREAD_RWLOCK_INITIALIZER;
@@ -158,12 +159,14 @@ static void *hold_thread(void *argument) {
   struct reply reply;
   handle_request(&reply, "h 0\n");
   add(requests, 1);
+  add(let_go, 1);
   return NULL;
 }
 
 static void *spin_thread(void *argument) {
   (void)argument;
   spin();
+  add(rested, 1);
   return NULL;
 }
 
@@ -215,8 +218,10 @@ int main(int argc, char **argv) {
   connections = new_counter("connections", 0);
   requests = new_counter("requests", 0);
   holding = new_counter("holding", 0);
+  let_go = new_counter("let_go", 0);
   plugins = new_counter("plugins", 0);
   spinning = new_counter("spinning", 0);
+  rested = new_counter("rested", 0);
   spins = new_counter("spins", 0);
   journal = new_counter("journal", 0);
   for (int i = 0; i < EVENT_COUNT; i++) events[i] = new_counter(EVENTS[i], 0);

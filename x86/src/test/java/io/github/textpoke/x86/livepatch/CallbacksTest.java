@@ -68,6 +68,6 @@ class CallbacksTest {
       assertThat(patch.unload()).isEmpty();
     }
     service.command("release");
-    service.awaitCounter("holding", 0, LONG);
+    service.awaitCounter("let_go", 1, LONG);
   }
 }

@@ -76,7 +76,7 @@ class SeveralPatchersTest {
 
   private void release() {
     service.command("release");
-    service.awaitCounter("holding", 0, LONG);
+    service.awaitCounter("let_go", 1, LONG);
   }
 
   @Test
@@ -185,7 +185,7 @@ class SeveralPatchersTest {
       LoadedPatch patch = Iterables.getOnlyElement(LivePatches.in(process).list());
       assertThat(patch.state()).isEqualTo(PatchState.ENABLING);
       service.command("rest");
-      service.awaitCounter("spinning", 0, LONG);
+      service.awaitCounter("rested", 1, LONG);
       assertCanBeUsed(patch);
     }
   }
