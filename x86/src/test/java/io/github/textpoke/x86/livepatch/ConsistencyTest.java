@@ -20,6 +20,7 @@ class ConsistencyTest {
   private static final Duration LONG = Duration.ofSeconds(120);
   private static final int ANSWERS = 20;
   private static final int ROUNDS = 10;
+  private static final int CONNECTIONS = 8;
 
   private Fixture service;
   private Fixture load;
@@ -33,7 +34,7 @@ class ConsistencyTest {
             "--service",
             Integer.toString(service.pid()),
             "--connections",
-            "8",
+            Integer.toString(CONNECTIONS),
             "--operations",
             "t");
   }
@@ -55,6 +56,14 @@ class ConsistencyTest {
     load.awaitCounter("v1", load.counter("v1") + ANSWERS, LONG);
   }
 
+  /** Each answer that is under way now is counted then, and its thread has left the functions. */
+  private void awaitEachConnection() {
+    for (int i = 0; i < CONNECTIONS; i++) {
+      String answers = "answers_" + i;
+      load.awaitCounter(answers, load.counter(answers) + 2, LONG);
+    }
+  }
+
   @Test
   void answersAreMixedWithoutConsistencyAndNotWithIt() {
     Path file = Fixture.program("service_v2.so");
@@ -70,6 +79,7 @@ class ConsistencyTest {
         round(immediate);
         rounds++;
       }
+      awaitEachConnection();
       assertThat(immediate.unload()).isEmpty();
 
       LoadedPatch whenUnused =
@@ -78,6 +88,7 @@ class ConsistencyTest {
       for (int i = 0; i < Math.max(rounds, ROUNDS); i++) {
         round(whenUnused);
       }
+      awaitEachConnection();
       assertThat(load.counter("mixed")).isEqualTo(mixed);
     }
   }
