@@ -15,7 +15,11 @@ import org.junit.jupiter.api.Test;
 @RequiresPtrace
 class StackedPatchesTest {
   private static final Duration LONG = Duration.ofSeconds(60);
-  private static final int ANSWERS = 100;
+  private static final int CONNECTIONS = 4;
+
+  /** Of each connection: more than the one that may be under way. */
+  private static final int ANSWERS = 25;
+
   private static final int TICKS = 3;
   private static final int ROUNDS = 3;
   private static final int VERSIONS = 3;
@@ -71,8 +75,10 @@ class StackedPatchesTest {
   }
 
   private static void assertAnswers(Fixture load, int version) {
-    String answers = "v" + version;
-    load.awaitCounter(answers, load.counter(answers) + ANSWERS, LONG);
+    for (int i = 0; i < CONNECTIONS; i++) {
+      String answers = "v%d_%d".formatted(version, i);
+      load.awaitCounter(answers, load.counter(answers) + ANSWERS, LONG);
+    }
   }
 
   @Test
@@ -112,7 +118,13 @@ class StackedPatchesTest {
   void eachWayBackGoesToWhatIsBelowAndNoAnswerIsOfSeveral() {
     try (Fixture load =
         Fixture.start(
-            "service_load", "--service", Integer.toString(service.pid()), "--operations", "cts")) {
+            "service_load",
+            "--service",
+            Integer.toString(service.pid()),
+            "--connections",
+            Integer.toString(CONNECTIONS),
+            "--operations",
+            "cts")) {
       LoadedPatch three =
           Descriptions.load(
               patches, file("v3"), Descriptions.notReplacing(Descriptions.of(file("v3"))));
