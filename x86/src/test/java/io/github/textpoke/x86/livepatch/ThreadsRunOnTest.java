@@ -90,15 +90,36 @@ class ThreadsRunOnTest {
     return Maps.toMap(threads, ThreadsRunOnTest::switches);
   }
 
-  /** Those of the program's threads that have nothing to wait for but us. */
-  private ImmutableSet<Integer> quiet() {
-    ImmutableMap<Integer, Long> before = switches(Ints.asList(ProcStatus.threads(service.pid())));
+  /** Those of these threads that do not give up their processor for some ticks. */
+  private ImmutableSet<Integer> quiet(Iterable<Integer> threads) {
+    ImmutableMap<Integer, Long> before = switches(threads);
     service.awaitCounter("ticks_1", service.counter("ticks_1") + TICKS, LONG);
-    ImmutableSet<Integer> quiet =
-        ImmutableSet.copyOf(
-            Maps.difference(before, switches(before.keySet())).entriesInCommon().keySet());
-    assertThat(quiet).hasSize(SPINNING + HELD + WAITING);
-    return quiet;
+    return ImmutableSet.copyOf(
+        Maps.difference(before, switches(before.keySet())).entriesInCommon().keySet());
+  }
+
+  /** Waits until who was stopped is back in its call: it may get no CPU while others spin. */
+  private void awaitQuiet(ImmutableSet<Integer> threads) {
+    long deadline = System.nanoTime() + LONG.toNanos();
+    while (!quiet(threads).equals(threads)) {
+      assertThat(System.nanoTime() - deadline).as("%s are quiet", threads).isNegative();
+    }
+  }
+
+  /**
+   * Those of the program's threads that have nothing to wait for but us, when each is where it
+   * stays: one that is about to wait in a call may get no CPU while others spin.
+   */
+  private ImmutableSet<Integer> quiet() {
+    long deadline = System.nanoTime() + LONG.toNanos();
+    for (; ; ) {
+      ImmutableSet<Integer> quiet = quiet(Ints.asList(ProcStatus.threads(service.pid())));
+      long running = quiet.stream().filter(tid -> BlockedCall.read(tid).running()).count();
+      if (quiet.size() == SPINNING + HELD + WAITING && running == SPINNING) {
+        return quiet;
+      }
+      assertThat(System.nanoTime() - deadline).as("%s, %s run", quiet, running).isNegative();
+    }
   }
 
   /** How often any of these threads was stopped since. */
@@ -130,6 +151,7 @@ class ThreadsRunOnTest {
       LoadedPatch thousand = LivePatches.in(process).load(Fixture.program("service_thousand.so"));
       // Whom the poker was borrowed from is among them.
       assertThat(stops(attached)).isPositive();
+      awaitQuiet(attached.keySet());
       ImmutableMap<Integer, Long> loaded = switches(attached.keySet());
       thousand.enable();
       assertThat(stops(loaded)).isZero();
@@ -160,6 +182,8 @@ class ThreadsRunOnTest {
       one.enable();
       one.disable();
 
+      // Whom the poker was borrowed from waits again.
+      awaitQuiet(quiet);
       ImmutableMap<Integer, Long> before = switches(quiet);
       for (int i = 0; i < ROUNDS; i++) {
         one.enable();
