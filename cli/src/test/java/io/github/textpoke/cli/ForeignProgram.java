@@ -16,8 +16,10 @@ import java.util.concurrent.locks.LockSupport;
  * stops to its process reaper. It is killed when this is closed, and when the JVM ends.
  */
 final class ForeignProgram implements AutoCloseable {
+  /** Whoever becomes the program says its number, which comes before what the program says. */
   private static final String KEEPER =
-      "\"$@\" & pid=$!; echo $pid; read -r end; kill -9 $pid; wait 2> /dev/null";
+      "sh -c 'echo $$; exec \"$@\"' sh \"$@\" & pid=$!;"
+          + " read -r end; kill -9 $pid; wait 2> /dev/null";
 
   private static final Duration PATIENCE = Duration.ofSeconds(30);
 

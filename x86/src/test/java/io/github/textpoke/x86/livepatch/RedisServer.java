@@ -20,9 +20,13 @@ import java.util.stream.Stream;
  * however that ends. Not thread-safe.
  */
 final class RedisServer implements AutoCloseable {
-  /** Ends the server when its own stdin ends, or has a line. */
+  /**
+   * Ends the server when its own stdin ends, or has a line. Whoever becomes the server says its
+   * number, so that this comes before all that the server says.
+   */
   private static final String KEEPER =
-      "\"$@\" & server=$!; echo $server; read -r line; kill -KILL $server; wait $server";
+      "sh -c 'echo $$; exec \"$@\"' sh \"$@\" & server=$!;"
+          + " read -r line; kill -KILL $server; wait $server";
 
   private static final String READY = "ready to accept connections";
   private static final String LINK = "redis-server";
