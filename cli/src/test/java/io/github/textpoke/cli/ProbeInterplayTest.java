@@ -70,9 +70,11 @@ class ProbeInterplayTest {
     program.awaitCounter(counter, program.counter(counter) + SOME, LONG);
   }
 
-  /** Of plain: results less what was given, that worker 0 has seen. */
+  /** Of plain: results less what was given. Each worker has left the call that it was in. */
   private static void awaitResults(Fixture program, String result) {
-    awaitMore(program, "result_" + result + "_0");
+    for (int i = 0; i < THREADS; i++) {
+      awaitMore(program, "result_" + result + "_" + i);
+    }
     program.assertHealthy();
   }
 
