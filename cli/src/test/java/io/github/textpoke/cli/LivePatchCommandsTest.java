@@ -97,7 +97,7 @@ class LivePatchCommandsTest {
         .containsSubsequence("new_hold", "compute", "handle_request", "hold_thread");
 
     service.command("release");
-    service.awaitCounter("holding", 0, LONG);
+    service.awaitCounter("let_go", 1, LONG);
   }
 
   /** The functions on the stack of the thread that is in {@code new_hold}, from that one on. */
@@ -161,7 +161,8 @@ class LivePatchCommandsTest {
     service.command("hold");
     service.awaitCounter("holding", 1, LONG);
 
-    Run waited = run("disable", 1, "--wait", "100ms");
+    // Longer than a try takes: what the last one has met is not told of as waited for.
+    Run waited = run("disable", 1, "--wait", "2s");
 
     assertThat(waited.exitCode()).isEqualTo(6);
     assertThat(waited.err().lines().filter(line -> line.startsWith("waiting: thread ")))
@@ -169,7 +170,7 @@ class LivePatchCommandsTest {
     assertThat(waited.err().lines().filter(line -> line.startsWith("textpoke: "))).hasSize(1);
     assertThat(onlyOne().get("state").getAsString()).isEqualTo("ENABLED");
     service.command("release");
-    service.awaitCounter("holding", 0, LONG);
+    service.awaitCounter("let_go", 1, LONG);
     assertThat(run("disable", 1).exitCode()).isZero();
   }
 
