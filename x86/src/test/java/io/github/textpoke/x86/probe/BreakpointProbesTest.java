@@ -25,6 +25,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
 import java.util.Random;
@@ -94,6 +95,15 @@ final class BreakpointProbesTest {
 
   private static int tracer(Fixture program) {
     return Objects.requireNonNull(ProcStatus.read(program.pid())).tracer();
+  }
+
+  /** How many threads have the tracer that the first one has. */
+  private static long tracees(Fixture program) {
+    int tracer = tracer(program);
+    return Arrays.stream(ProcStatus.threads(program.pid()))
+        .mapToObj(ProcStatus::read)
+        .filter(thread -> thread != null && thread.tracer() == tracer)
+        .count();
   }
 
   private static void await(BooleanSupplier condition, String what) {
@@ -335,6 +345,8 @@ final class BreakpointProbesTest {
         assertThat(poker).isNotZero();
         assertThat(Kernel.sendSignal(poker, poker, SIGKILL)).isZero();
         await(() -> tracer(program) != poker && tracer(program) != 0, "another one traces it");
+        // One that is not traced yet would die of a breakpoint.
+        await(() -> tracees(program) == THREADS + 1, "it traces all threads");
       }
       program.command("go");
       awaitStopped(program);
