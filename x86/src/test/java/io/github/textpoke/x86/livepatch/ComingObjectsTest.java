@@ -27,8 +27,8 @@ class ComingObjectsTest {
   private static final Duration LONG = Duration.ofSeconds(30);
   private static final int CONNECTIONS = 2;
 
-  /** Answers by which one would see that a version is mixed with the other. */
-  private static final int ENOUGH = 40;
+  /** Answers of a connection by which one would see that a version is mixed with the other. */
+  private static final int ENOUGH = 20;
 
   private static final int ROUNDS = 50;
   private static final int WATCHED_ROUNDS = 30;
@@ -76,7 +76,10 @@ class ComingObjectsTest {
   }
 
   private void awaitAnswers(int version) {
-    load.awaitCounter("plugin_v" + version, load.counter("plugin_v" + version) + ENOUGH, LONG);
+    for (int i = 0; i < CONNECTIONS; i++) {
+      String answers = "plugin_v%d_%d".formatted(version, i);
+      load.awaitCounter(answers, load.counter(answers) + ENOUGH, LONG);
+    }
   }
 
   private void assertAnsweredOnlyBy(int version) {
@@ -295,6 +298,7 @@ class ComingObjectsTest {
         assertThat(watch.isWatching()).isTrue();
       }
       patches.find(1).disable();
+      awaitAnswers(1);
       assertThat(patches.find(1).unload()).isEmpty();
       assertThat(standing(process)).isZero();
       assertThat(process.patches()).isEmpty();

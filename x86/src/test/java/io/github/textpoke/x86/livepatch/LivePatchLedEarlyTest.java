@@ -25,6 +25,7 @@ import org.junit.jupiter.api.Test;
  */
 class LivePatchLedEarlyTest {
   private static final Duration LONG = Duration.ofSeconds(60);
+  private static final int CONNECTIONS = 4;
   private static final LivePatch TICK_2 = tick("two", "new_tick");
   private static final LivePatch COMPUTE_2 =
       LivePatch.parse(
@@ -59,7 +60,13 @@ class LivePatchLedEarlyTest {
     service = Fixture.start("service");
     load =
         Fixture.start(
-            "service_load", "--service", Integer.toString(service.pid()), "--operations", "ut");
+            "service_load",
+            "--service",
+            Integer.toString(service.pid()),
+            "--connections",
+            Integer.toString(CONNECTIONS),
+            "--operations",
+            "ut");
     process = TargetProcess.attach(service.pid());
     patches = LivePatches.in(process);
   }
@@ -69,11 +76,20 @@ class LivePatchLedEarlyTest {
     try (Fixture endingService = service;
         Fixture endingLoad = load;
         TargetProcess closing = process) {
+      awaitEachConnection();
       patches.list().forEach(patch -> assertThat(patch.unload()).isEmpty());
       assertThat(closing.patches()).isEmpty();
       assertRuns(1);
       endingLoad.assertHealthy();
       endingService.assertHealthy();
+    }
+  }
+
+  /** No thread that answers is in a call that began before. */
+  private void awaitEachConnection() {
+    for (int i = 0; i < CONNECTIONS; i++) {
+      String answers = "answers_" + i;
+      load.awaitCounter(answers, load.counter(answers) + 2, LONG);
     }
   }
 
