@@ -12,6 +12,10 @@ import java.util.concurrent.locks.LockSupport;
 final class Drain {
   private static final long LOOK_NANOS = 50_000;
   private static final long LOOK_AGAIN_NANOS = 2_000_000;
+
+  /** In a busy program somebody wakes all the time. */
+  private static final int ROUNDS = 8;
+
   private static final long STOP_DEADLINE_NANOS = 1_000_000_000;
 
   private final Tracer tracer;
@@ -28,24 +32,55 @@ final class Drain {
    * Makes sure that no thread has a trap of ours still to report. A thread blocked in a system call
    * can't be between a breakpoint and its signal: it is left alone. One that runs is interrupted on
    * its own, for microseconds.
+   *
+   * <p>SIGCONT wakes the blocked threads of who is traced (kernel/signal.c, ptrace_trap_notify).
+   * While we trace them, their calls are issued again; those that wake as we leave would see an
+   * EINTR that they never had without us. So whoever was blocked is looked at again, until none of
+   * them runs.
    */
   void drain() {
-    if (!tracer.desk.mayTrapLate() || tracer.isOver()) {
+    if (tracer.isOver()) {
       return;
     }
     tracer.handlePending();
+    boolean all = true;
+    for (int round = 0; round < ROUNDS && !tracer.isOver(); round++) {
+      tracer.forgetRepairs();
+      boolean isAny = stopRunning(all);
+      tracer.handlePending();
+      awaitNone(Tracees.DRAINING, Long.MAX_VALUE);
+      // After SIGCONT, who runs may be about to block.
+      boolean isAgain = tracer.hasRepaired();
+      if (!all && !isAny && !isAgain) {
+        break;
+      }
+      all = isAgain;
+    }
+    tracer.desk.forget();
+  }
+
+  /** Interrupts who runs, of all or of those that were blocked; whether there is any. */
+  private boolean stopRunning(boolean all) {
+    boolean isAny = false;
     for (int i = 0; i < tracees.size(); i++) {
+      if (tracees.has(i, Tracees.GROUP_STOPPED) || !(all || tracees.has(i, Tracees.BLOCKED))) {
+        continue;
+      }
       int tid = tracees.tid(i);
       BlockedCall where = BlockedCall.read(tid);
-      if (!tracees.has(i, Tracees.GROUP_STOPPED)
-          && where != null
-          && (where.running() || where.number() < 0 || where.makesChild())
-          && ptrace.interrupt(tid) == 0) {
-        tracees.set(i, Tracees.DRAINING);
+      if (where == null) {
+        continue;
+      }
+      tracees.set(i, Tracees.BLOCKED);
+      if (where.running() || where.number() < 0 || where.makesChild()) {
+        tracees.clear(i, Tracees.BLOCKED);
+        if (ptrace.interrupt(tid) == 0) {
+          tracees.set(i, Tracees.DRAINING);
+          isAny = true;
+        }
       }
     }
-    awaitNone(Tracees.DRAINING, Long.MAX_VALUE);
-    tracer.desk.forget();
+    return isAny;
   }
 
   /**

@@ -44,6 +44,9 @@ final class Tracees {
   /** Asked to stop, so that we see where it stands. */
   static final int ASKED = 1 << 12;
 
+  /** Was blocked in a system call when the drain looked at it last. */
+  static final int BLOCKED = 1 << 13;
+
   private int[] tids = new int[64];
   private int[] flags = new int[64];
 

@@ -62,6 +62,7 @@ final class Tracer {
   private boolean holdingTraps;
   private boolean stoppingAll;
   private boolean sawGroupStop;
+  private boolean repaired;
   private boolean gone;
   private boolean execed;
 
@@ -352,7 +353,17 @@ final class Tracer {
         && BlockedCall.mayBeIssuedAgain(scratch.origRax())) {
       scratch.setRax(-Errno.ERESTARTNOHAND);
       ptrace.setRegisters(tid, scratch);
+      repaired = true;
     }
+  }
+
+  /** Whether a call has been repaired since {@link #forgetRepairs}. */
+  boolean hasRepaired() {
+    return repaired;
+  }
+
+  void forgetRepairs() {
+    repaired = false;
   }
 
   /** A new thread, or a child process: both are traced from birth and stop before they run. */

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.github.textpoke.PatchException;
 import io.github.textpoke.PatchException.Outcome;
+import io.github.textpoke.apply.AttachOptions.EngineChoice;
 import io.github.textpoke.fixtures.Fixture;
 import io.github.textpoke.fixtures.RequiresPtrace;
 import io.github.textpoke.plan.PatchPlan;
@@ -14,6 +15,7 @@ import java.time.Duration;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** What a target may do while it is patched: be born, fork, exec, stop, take signals. */
@@ -266,10 +268,14 @@ class LivingTargetsTest {
     }
   }
 
-  @Test
-  void aSignalToContinueDoesNotInterruptBlockedThreads() {
+  /** As long as its threads are traced: who leaves is no part of it. */
+  @ParameterizedTest
+  @EnumSource(names = {"POKER", "STEPWISE"})
+  void aSignalToContinueDoesNotInterruptBlockedThreads(EngineChoice engine) {
+    AttachOptions options =
+        AttachOptions.DEFAULT.withEngine(engine).withLinger(Duration.ofMinutes(5));
     try (Fixture fixture = Fixture.start("blockers", "--workers", "1");
-        TargetProcess process = TargetProcess.attach(fixture.pid())) {
+        TargetProcess process = TargetProcess.attach(fixture.pid(), options)) {
       int[] pokes = {0};
       process.toggle(
           plan(process, fixture),
@@ -284,6 +290,27 @@ class LivingTargetsTest {
       process.close();
       assertThat(fixture.counter("eintr")).isZero();
       assertThat(fixture.isAlive()).isTrue();
+    }
+  }
+
+  /** The signal has woken them by the time, and they may not have run yet. */
+  @ParameterizedTest
+  @EnumSource(names = {"POKER", "STEPWISE"})
+  void blockedThreadsAreNotInterruptedByASignalToContinueThatComesBeforeWeLeave(
+      EngineChoice engine) {
+    AttachOptions options =
+        AttachOptions.DEFAULT.withEngine(engine).withLinger(Duration.ofMinutes(5));
+    try (Fixture fixture = Fixture.start("blockers", "--workers", "1")) {
+      for (int round = 0; round < 10; round++) {
+        try (TargetProcess process = TargetProcess.attach(fixture.pid(), options)) {
+          toggle(process, fixture, 1);
+          fixture.signal("SIGCONT");
+        }
+        assertThat(fixture.isAlive())
+            .as("after round %d: %s", round, fixture.outputTail())
+            .isTrue();
+      }
+      assertThat(fixture.counter("eintr")).isZero();
     }
   }
 

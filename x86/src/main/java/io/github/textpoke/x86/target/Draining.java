@@ -7,10 +7,13 @@ import io.github.textpoke.x86.target.Value.Slot;
 /**
  * Sees each running thread in a stop, once, before the poker leaves: none may have a trap of ours
  * still to report. A thread blocked in a system call can't be between a breakpoint and its signal:
- * it is left alone.
+ * it is left alone, unless it wakes meanwhile.
  */
 final class Draining {
   private static final int LOOK_NANOS = 2_000_000;
+
+  /** In a busy program somebody wakes all the time. */
+  private static final int ROUNDS = 8;
 
   /** {@code drain()}. */
   final Routine drain;
@@ -40,7 +43,16 @@ final class Draining {
     Routine mayRunCode = mayRunCode(emitter.variable());
     Routine forgetUnstoppable =
         forgetUnstoppable(isBlocked(emitter.variable()), emitter.variable());
-    drain = drain(mayRunCode, forgetUnstoppable, plans, emitter.variable());
+    Routine stopRunning =
+        stopRunning(mayRunCode, emitter.variable(), emitter.variable(), emitter.variable());
+    drain =
+        drain(
+            stopRunning,
+            awaitStops(forgetUnstoppable),
+            plans,
+            emitter.variable(),
+            emitter.variable(),
+            emitter.variable());
   }
 
   private Routine makesChild(Slot number) {
@@ -130,48 +142,99 @@ final class Draining {
         });
   }
 
-  private Routine drain(Routine mayRunCode, Routine forgetUnstoppable, Plans plans, Slot index) {
+  private Routine stopRunning(Routine mayRunCode, Slot all, Slot index, Slot count) {
     return emitter.routine(
-        "drain",
-        "see who runs in a stop, once",
-        ImmutableList.of(),
+        "stopRunning",
+        "interrupt who runs: of all, or of those that were blocked; how many",
+        ImmutableList.of(all),
         () -> {
-          emitter.when(events.breakpoints.retired.is(0), () -> emitter.give(0));
-          emitter.run(events.takeAll);
+          emitter.set(count, 0);
           emitter.times(
               index,
               threads.size,
               () -> {
                 emitter.set(entry, Threads.at(index));
                 emitter.when(
-                    Threads.flags(entry)
-                        .hasNo(Threads.GROUP_STOPPED | Threads.EXPECTED | Threads.SETTLED),
-                    () ->
-                        emitter.when(
-                            mayRunCode.of(Threads.tid(entry)).isNot(0),
-                            () ->
-                                emitter.when(
-                                    Emitter.call(
-                                            Sys.PTRACE,
-                                            Value.of(Sys.PTRACE_INTERRUPT),
-                                            Threads.tid(entry),
-                                            Value.of(0),
-                                            Value.of(0))
-                                        .is(0),
-                                    () -> threads.set(entry, Threads.DRAINING))));
+                    Emitter.both(
+                        Threads.flags(entry)
+                            .hasNo(Threads.GROUP_STOPPED | Threads.EXPECTED | Threads.SETTLED),
+                        Emitter.either(all.isNot(0), Threads.flags(entry).has(Threads.BLOCKED))),
+                    () -> {
+                      threads.set(entry, Threads.BLOCKED);
+                      emitter.when(
+                          mayRunCode.of(Threads.tid(entry)).isNot(0),
+                          () -> {
+                            threads.clear(entry, Threads.BLOCKED);
+                            emitter.when(
+                                Emitter.call(
+                                        Sys.PTRACE,
+                                        Value.of(Sys.PTRACE_INTERRUPT),
+                                        Threads.tid(entry),
+                                        Value.of(0),
+                                        Value.of(0))
+                                    .is(0),
+                                () -> {
+                                  threads.set(entry, Threads.DRAINING);
+                                  emitter.add(count, 1);
+                                });
+                          });
+                    });
               });
+          emitter.give(count);
+        });
+  }
+
+  private Routine awaitStops(Routine forgetUnstoppable) {
+    return emitter.routine(
+        "awaitStops",
+        "until all that were interrupted have stopped, or will not",
+        ImmutableList.of(),
+        () ->
+            emitter.loop(
+                () -> {
+                  emitter.run(events.takeAll);
+                  emitter.run(events.settle);
+                  emitter.when(
+                      Emitter.either(
+                          events.gone.or(events.execed).isNot(0),
+                          threads.count.of(Value.of(Threads.DRAINING | Threads.EXPECTED)).is(0)),
+                      emitter::leave);
+                  emitter.run(events.awaitEvent, Value.of(LOOK_NANOS));
+                  emitter.run(events.takeAll);
+                  emitter.run(forgetUnstoppable);
+                }));
+  }
+
+  /**
+   * SIGCONT wakes the blocked threads of who is traced (kernel/signal.c, ptrace_trap_notify). While
+   * we trace them, their calls are issued again; those that wake as we leave would see an EINTR
+   * that they never had without us. So whoever was blocked is looked at again, until none of them
+   * runs.
+   */
+  private Routine drain(
+      Routine stopRunning, Routine awaitStops, Plans plans, Slot rounds, Slot all, Slot stopped) {
+    return emitter.routine(
+        "drain",
+        "see who runs in a stop, once; and again who has run since",
+        ImmutableList.of(),
+        () -> {
+          emitter.run(events.takeAll);
+          emitter.set(rounds, ROUNDS);
+          emitter.set(all, 1);
           emitter.loop(
               () -> {
-                emitter.run(events.takeAll);
-                emitter.run(events.settle);
+                emitter.set(events.repaired, 0);
+                emitter.set(stopped, stopRunning.of(all));
+                emitter.run(awaitStops);
+                emitter.note("after SIGCONT, who runs may be about to block");
                 emitter.when(
                     Emitter.either(
                         events.gone.or(events.execed).isNot(0),
-                        threads.count.of(Value.of(Threads.DRAINING | Threads.EXPECTED)).is(0)),
+                        all.or(stopped).or(events.repaired).is(0)),
                     emitter::leave);
-                emitter.run(events.awaitEvent, Value.of(LOOK_NANOS));
-                emitter.run(events.takeAll);
-                emitter.run(forgetUnstoppable);
+                emitter.set(rounds, rounds.minus(1));
+                emitter.when(rounds.is(0), emitter::leave);
+                emitter.set(all, events.repaired);
               });
           emitter.run(plans.forget);
         });

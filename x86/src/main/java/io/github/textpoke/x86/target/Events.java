@@ -79,6 +79,9 @@ final class Events {
   /** Grows when a child was made: its pages are shared with it again. */
   final Slot forks;
 
+  /** Whether a system call was found that our tracing has interrupted. */
+  final Slot repaired;
+
   private final Emitter emitter;
   private final Shared shared;
   private final Threads threads;
@@ -125,6 +128,7 @@ final class Events {
     self = emitter.variable();
     holding = emitter.variable();
     forks = emitter.variable();
+    repaired = emitter.variable();
     tid = emitter.variable();
     status = emitter.variable();
     entry = emitter.variable();
@@ -232,6 +236,7 @@ final class Events {
                 emitter.add(index, 2);
               });
           emitter.set(RAX, -Sys.ERESTARTNOHAND);
+          emitter.set(repaired, 1);
           ptrace(Sys.PTRACE_SETREGS, tid, Value.of(0), REGISTERS);
         });
   }

@@ -56,6 +56,9 @@ final class Threads {
   /** Asked to stop, so that we see where it stands. */
   static final int ASKED = 1 << 13;
 
+  /** Was blocked in a system call when the drain looked at it last. */
+  static final int BLOCKED = 1 << 14;
+
   /** {@code find(tid)}: the entry's address, 0 where there is none. */
   final Routine find;
 
