@@ -126,26 +126,24 @@ public final class AnnouncedCalls {
   }
 
   /**
-   * The first call that waits and was not released; empty where there is none yet. Those that have
-   * waited in vain are left out, and one that has taken a number and does not come: its thread was
-   * killed.
+   * The first call that was not released, {@linkplain #isWaiting also one that has waited in vain};
+   * empty where there is none yet. One that has taken a number and does not come is left out: its
+   * thread was killed.
    */
   public Optional<Call> next() {
     for (; ; ) {
       long number = data.getLong(WaitingCode.SEEN) + 1;
       int slot = slot(number);
       if (data.getLong(slot + AnnouncingBody.NUMBER) == number) {
-        long thread = data.getLong(slot + AnnouncingBody.THREAD);
-        if (thread != 0) {
-          return Optional.of(
-              new Call(
-                  number,
-                  (int) thread,
-                  (int) data.getLong(slot + AnnouncingBody.KIND),
-                  data.getLong(slot + AnnouncingBody.FIRST),
-                  data.getLong(slot + AnnouncingBody.SECOND)));
-        }
-      } else if (data.getLong(WaitingCode.VISITS) < number || !isOverdue(number)) {
+        return Optional.of(
+            new Call(
+                number,
+                (int) data.getLong(slot + AnnouncingBody.THREAD),
+                (int) data.getLong(slot + AnnouncingBody.KIND),
+                data.getLong(slot + AnnouncingBody.FIRST),
+                data.getLong(slot + AnnouncingBody.SECOND)));
+      }
+      if (data.getLong(WaitingCode.VISITS) < number || !isOverdue(number)) {
         return Optional.empty();
       }
       data.setLong(WaitingCode.SEEN, number);
@@ -170,7 +168,7 @@ public final class AnnouncedCalls {
   public boolean isWaiting(Call call) {
     int slot = slot(call.number);
     return data.getLong(slot + AnnouncingBody.NUMBER) == call.number
-        && data.getLong(slot + AnnouncingBody.THREAD) != 0;
+        && data.getLong(slot + AnnouncingBody.WAITS) != 0;
   }
 
   /** Lets it go on, and all before it. */

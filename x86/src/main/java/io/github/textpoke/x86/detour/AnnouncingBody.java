@@ -30,10 +30,10 @@ import io.github.textpoke.x86.target.Assembler.Register;
  *  16  armed   1: somebody is there; 0: nobody waits
  *  64  slots   of 64 bytes, call n in that of n modulo their number:
  *              0   number  n, written last
- *              8   thread  the caller's thread id, in its own namespace; -1: not known; 0: it has
- *                          waited in vain
+ *              8   thread  the caller's thread id, in its own namespace; -1: not known
  *              16  kind    which function it is
  *              24  first, second: the first two arguments
+ *              40  waits   1; 0: it has waited in vain
  * </pre>
  */
 final class AnnouncingBody {
@@ -48,6 +48,7 @@ final class AnnouncingBody {
   static final int KIND = 16;
   static final int FIRST = 24;
   static final int SECOND = 32;
+  static final int WAITS = 40;
 
   /** Bytes of the data. */
   static final int DATA_SIZE = 4096;
@@ -98,6 +99,8 @@ final class AnnouncingBody {
     code.store(Register.RCX, SLOTS + KIND, Register.RAX, Long.BYTES);
     keep(code, Register.RDI, FIRST);
     keep(code, Register.RSI, SECOND);
+    code.move(Register.RAX, 1);
+    code.store(Register.RCX, SLOTS + WAITS, Register.RAX, Long.BYTES);
     code.load(Register.RAX, Register.RSP, WaitingCode.VISIT, Long.BYTES);
     code.store(Register.RCX, SLOTS + NUMBER, Register.RAX, Long.BYTES);
     waiting.await(0, inVain, FUTEX_WAIT, calls);
@@ -106,7 +109,7 @@ final class AnnouncingBody {
     // Whoever sees it later is to know that nobody waits.
     slot(code);
     code.move(Register.RAX, 0);
-    code.store(Register.RCX, SLOTS + THREAD, Register.RAX, Long.BYTES);
+    code.store(Register.RCX, SLOTS + WAITS, Register.RAX, Long.BYTES);
     code.jump(waiting.expired());
     code.place(end);
     waiting.end();

@@ -45,6 +45,8 @@ import org.jspecify.annotations.Nullable;
  *       in another PID namespace; one of 32 bits.
  *   <li>A child that is there while its parent is patched, by any JVM, may not be followed: a poker
  *       traces both then. It is said so.
+ *   <li>Where this JVM is too slow, a caller goes on after two seconds, and so do those that come
+ *       until that is seen. It is said so.
  *   <li>If this JVM ends, callers wait for two seconds once, and no more then; programs that it
  *       holds begin within some five seconds, with what is in place. Only one that is between its
  *       execve and its entry is ended.
@@ -95,6 +97,14 @@ public final class FollowedChildren implements AutoCloseable {
   private void follow(Announcer announcer, AnnouncedCalls.Call call) {
     int tid = call.thread();
     try {
+      if (!announcer.calls().isWaiting(call)) {
+        throw new UnsupportedTargetException(
+            "thread "
+                + tid
+                + " has waited for two seconds before its execve, and gone on: this JVM was too"
+                + " slow; so may others have, until now",
+            "");
+      }
       if (!announcer.isWaiting(tid)) {
         throw new UnsupportedTargetException(
             "thread " + tid + " is in a namespace of its own, or was killed", "");

@@ -24,8 +24,11 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.UnaryOperator;
+import org.assertj.core.api.InstanceOfAssertFactories;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -177,6 +180,34 @@ final class FollowedChildrenTest {
           (int) children.programs().stream().filter(each -> each.failure().isPresent()).count();
       int sum = (8 * 5 - unpatched) * EARLY + unpatched * KILLED_BY_ABORT;
       assertThat(end).isEqualTo(new ProgramEnd(sum & 0xff, 0));
+    }
+  }
+
+  @Test
+  void whatGoesOnWhileThisJvmIsTooSlowIsSaidNotToBeFollowed() throws Exception {
+    CompletableFuture<Launched> started = new CompletableFuture<>();
+    UnaryOperator<Launch> slow =
+        launch -> {
+          try {
+            started.join().waitFor();
+          } catch (InterruptedException interrupted) {
+            throw new AssertionError(interrupted);
+          }
+          return patched(launch);
+        };
+    try (FollowedChildren children = FollowedChildren.with(slow);
+        Launched program = children.in(executor("many", "early")).start()) {
+      started.complete(program);
+
+      assertThat(program.waitFor()).isEqualTo(new ProgramEnd(8 * 5 * KILLED_BY_ABORT & 0xff, 0));
+      while (children.programs().size() < 2) {
+        LockSupport.parkNanos(1_000_000);
+      }
+      assertThat(children.programs().get(1).failure())
+          .map(Throwable::getMessage)
+          .get(InstanceOfAssertFactories.STRING)
+          .contains("this JVM was too slow");
+      assertThat(children.programs()).allMatch(each -> each.failure().isPresent());
     }
   }
 
