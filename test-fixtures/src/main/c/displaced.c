@@ -16,9 +16,9 @@
  * inside; then held is 1, and its handler reads a pipe, or spins, until the command "release". After
  * "hold fork" it forks when it is released, and both go on inside. Counters:
  * calls, results_old, results_new, wrong of the workers; worker_id_I: thread ids; handled: signals;
- * held; eintr: calls of sleepers that have returned. Of the child: child, its process id; child_calls,
- * child_old, child_new, child_wrong as calls, results_old, results_new, wrong; child_killed: it has
- * ended.
+ * held; asleep: sleepers that have come to their call; eintr: calls of sleepers that have returned. Of
+ * the child: child, its process id; child_calls, child_old, child_new, child_wrong as calls,
+ * results_old, results_new, wrong; child_killed: it has ended.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -81,7 +81,7 @@ static long bytes;
 static bool altstack;
 static struct worker *workers;
 static struct tally child_tally;
-static counter *handled, *held, *eintr, *last_child, *child_killed;
+static counter *handled, *held, *asleep, *eintr, *last_child, *child_killed;
 static volatile bool holding, spinning, forking, released;
 static int wake[2];
 
@@ -144,6 +144,7 @@ static void *sleep_for_ever(void *argument) {
   (void)argument;
   int fd = epoll_create1(0);
   struct epoll_event event;
+  add(asleep, 1);
   for (;;) {
     epoll_wait(fd, &event, 1, -1);
     add(eintr, 1);
@@ -186,6 +187,7 @@ int main(int argc, char **argv) {
   if (pipe(wake)) fail("pipe");
   handled = new_counter("handled", 0);
   held = new_counter("held", 0);
+  asleep = new_counter("asleep", 0);
   eintr = new_counter("eintr", 0);
   last_child = new_counter("child", 0);
   child_killed = new_counter("child_killed", 0);
@@ -205,6 +207,7 @@ int main(int argc, char **argv) {
   }
   for (int i = 0; i < sleepers; i++) start_thread(sleep_for_ever, NULL);
   for (int i = 0; i < threads; i++) await_first_call(&workers[i].tally);
+  while (*asleep < (uint64_t)sleepers) rest(); /* they are looked for where they sleep */
   ready();
   serve(command);
 }

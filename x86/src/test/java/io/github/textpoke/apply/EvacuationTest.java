@@ -41,6 +41,9 @@ import org.junit.jupiter.params.provider.MethodSource;
 class EvacuationTest {
   private static final Duration SOON = Duration.ofSeconds(30);
 
+  /** All but who can't come out has come out by then, on a busy machine too. */
+  private static final Duration LITTLE_PATIENCE = Duration.ofSeconds(2);
+
   /** Each applies and reverts. */
   private static final long TOGGLES = Boolean.getBoolean("soak") ? 20_000 : 2_000;
 
@@ -49,7 +52,7 @@ class EvacuationTest {
   }
 
   private static AttachOptions by(EngineChoice engine) {
-    return AttachOptions.DEFAULT.withEngine(engine);
+    return AttachOptions.DEFAULT.withEngine(engine).withPatience(SOON);
   }
 
   private static Fixture start(int threads, String... more) {
@@ -65,18 +68,23 @@ class EvacuationTest {
     try (Fixture fixture = start(workers, "--bytes", "4096");
         TargetProcess process = TargetProcess.attach(fixture.pid(), by(engine))) {
       DisplacedSite site = DisplacedSite.prepare(fixture);
+      long enough = TOGGLES / 100;
       long[] traps = {0};
+      long[] pokes = {0};
+      long deadline = System.nanoTime() + 2 * SOON.toNanos();
       long toggled =
           process.toggle(
               site.plan(),
-              TOGGLES,
+              Long.MAX_VALUE,
               Duration.ZERO,
               (nanos, window, met, parked) -> {
                 traps[0] += met;
-                return true;
+                // A busy machine may let the workers run so rarely that they meet few.
+                boolean isMet = traps[0] > enough && fixture.counter("results_new") > 0;
+                return ++pokes[0] < 2 * TOGGLES || (!isMet && System.nanoTime() - deadline < 0);
               });
-      assertThat(toggled).isEqualTo(TOGGLES);
-      assertThat(traps[0]).as("threads that met a breakpoint").isGreaterThan(TOGGLES / 100);
+      assertThat(toggled).isGreaterThanOrEqualTo(TOGGLES);
+      assertThat(traps[0]).as("threads that met a breakpoint").isGreaterThan(enough);
       assertThat(site.bytesNow()).isEqualTo(site.oldBytes());
       fixture.awaitCounter("calls", fixture.counter("calls") + TOGGLES, SOON);
       assertThat(fixture.counter("results_new")).isPositive();
@@ -197,7 +205,7 @@ class EvacuationTest {
       EngineChoice engine, String how, boolean ownStack) {
     try (Fixture fixture = ownStack ? start(3, "--altstack") : start(3);
         TargetProcess process =
-            TargetProcess.attach(fixture.pid(), by(engine).withPatience(Duration.ofMillis(200)))) {
+            TargetProcess.attach(fixture.pid(), by(engine).withPatience(LITTLE_PATIENCE))) {
       DisplacedSite site = DisplacedSite.prepare(fixture);
       fixture.command("hold " + how);
       fixture.awaitCounter("held", 1, SOON);
@@ -231,7 +239,7 @@ class EvacuationTest {
     try (Fixture fixture = start(3)) {
       ReleaseAtEvacuation release = new ReleaseAtEvacuation(fixture);
       try (TargetProcess process =
-          TargetProcess.attach(fixture.pid(), by(engine).withPatience(SOON), release)) {
+          TargetProcess.attach(fixture.pid(), by(engine).withLease(SOON), release)) {
         DisplacedSite site = DisplacedSite.prepare(fixture);
         fixture.command("hold wait");
         fixture.awaitCounter("held", 1, SOON);
@@ -276,7 +284,7 @@ class EvacuationTest {
     try (Fixture fixture = start(3)) {
       ReleaseAtEvacuation release = new ReleaseAtEvacuation(fixture);
       try (TargetProcess process =
-          TargetProcess.attach(fixture.pid(), by(engine).withPatience(SOON), release)) {
+          TargetProcess.attach(fixture.pid(), by(engine).withLease(SOON), release)) {
         DisplacedSite site = DisplacedSite.prepare(fixture);
         fixture.command("hold fork");
         fixture.awaitCounter("held", 1, SOON);
@@ -374,13 +382,16 @@ class EvacuationTest {
       DisplacedSite site = DisplacedSite.prepare(fixture);
       PatchPlan plan = site.plan(new TrapAction.Rewind());
       long[] waited = {0};
+      long[] pokes = {0};
+      long deadline = System.nanoTime() + SOON.toNanos();
       process.toggle(
           plan,
-          300,
+          Long.MAX_VALUE,
           Duration.ZERO,
           (nanos, window, met, parked) -> {
             waited[0] += parked;
-            return true;
+            // A busy machine may let the workers run so rarely that they meet none.
+            return ++pokes[0] < 600 || (waited[0] == 0 && System.nanoTime() - deadline < 0);
           });
       assertThat(waited[0]).isPositive();
       fixture.awaitCounter("calls", fixture.counter("calls") + 1_000, SOON);

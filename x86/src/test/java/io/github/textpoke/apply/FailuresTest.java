@@ -291,7 +291,9 @@ class FailuresTest {
             }
           };
       try (TargetProcess process =
-          TargetProcess.attach(fixture.pid(), AttachOptions.DEFAULT, unmapping)) {
+          TargetProcess.attach(
+              // No poker goes on before it is unmapped, however busy the machine is.
+              fixture.pid(), AttachOptions.DEFAULT.withLease(SOON), unmapping)) {
         PatchPlan plan = replacing(fixture.address("doomed_site"));
         if (at == 5) {
           // Nothing is left to write: the patch is done, on memory that is gone.

@@ -25,7 +25,10 @@ import org.junit.jupiter.api.Test;
 @RequiresPtrace
 class KilledPokerTest {
   private static final Duration SOON = Duration.ofSeconds(30);
-  private static final Duration PATIENCE = Duration.ofMillis(300);
+
+  /** Longer than a busy machine takes to run a thread that is to be moved; waited for once. */
+  private static final Duration PATIENCE = Duration.ofSeconds(2);
+
   private static final long LOOK_NANOS = 50_000;
   private static final int MOST_ROUNDS = 20;
   private static final int SIGKILL = 9;
@@ -160,10 +163,9 @@ class KilledPokerTest {
           outcome = failure(patch::revert).outcome();
           if (outcome == Outcome.ROLLED_BACK) {
             patch.revert();
-          } else {
-            assertThat(fixture.counter("held")).isEqualTo(1);
           }
           assertThat(site.bytesNow()).isEqualTo(site.oldBytes());
+          // The worker may come late to its handler.
           fixture.awaitCounter("held", 1, SOON);
           long old = fixture.counter("results_old");
           fixture.command("release");

@@ -16,6 +16,12 @@ import java.util.function.BooleanSupplier;
 final class Lodgers implements AutoCloseable {
   static final Duration SOON = Duration.ofSeconds(30);
 
+  /**
+   * Longer than a busy machine takes to end a program in a pause; where that executes another one,
+   * the poker waits so long for us.
+   */
+  private static final Duration LEASE = Duration.ofSeconds(5);
+
   final Fixture fixture;
   final TargetProcess process;
   final DisplacingTarget target;
@@ -23,7 +29,8 @@ final class Lodgers implements AutoCloseable {
   private Lodgers(Fixture fixture, Interference interference) {
     this.fixture = fixture;
     this.process =
-        TargetProcess.attach(fixture.pid(), AttachOptions.DEFAULT.withPatience(SOON), interference);
+        TargetProcess.attach(
+            fixture.pid(), AttachOptions.DEFAULT.withPatience(SOON).withLease(LEASE), interference);
     this.target =
         DisplacingTarget.of(process, Fixture.program("lodgers"), "plain", fixture.address("room"));
   }

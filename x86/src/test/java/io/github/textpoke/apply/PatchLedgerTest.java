@@ -402,7 +402,8 @@ class PatchLedgerTest {
   void statusTellsTheTruthWhileAPatcherIsAtWork() {
     try (Fixture fixture = workers();
         OtherJvm patcher =
-            OtherJvm.start(Toggler.class, fixture.pid(), "nop_0", "repl", 2_000, 5)) {
+            // It works on until it has been looked at, and is killed then.
+            OtherJvm.start(Toggler.class, fixture.pid(), "nop_0", "repl", Integer.MAX_VALUE, 5)) {
       patcher.awaitLine("ready");
       patcher.send("go");
       long seen = 0;
@@ -456,7 +457,9 @@ class PatchLedgerTest {
   void whatWeMapInTheTargetIsNamed() {
     try (Fixture fixture = workers()) {
       ImmutableList<Mapping> before = MemoryMap.read(fixture.pid()).mappings();
-      try (TargetProcess process = TargetProcess.attach(fixture.pid())) {
+      // The session stays until we have looked, and ends when we leave.
+      AttachOptions staying = AttachOptions.DEFAULT.withLease(SOON);
+      try (TargetProcess process = TargetProcess.attach(fixture.pid(), staying)) {
         process.apply(replacing(fixture.address("nop_62")));
         assertThat(MemoryMap.read(fixture.pid()).mappings())
             .filteredOn(mapping -> !before.contains(mapping))

@@ -124,6 +124,22 @@ final class PatchedWorkers implements AutoCloseable {
     }
   }
 
+  /**
+   * Waits until each worker has done some more calls, at all of its sites, or the program has
+   * ended: whether it lives. The end is heard of some time after it.
+   */
+  boolean livesOn() {
+    try {
+      awaitProgress(PROGRESS);
+      return true;
+    } catch (AssertionError failure) {
+      if (fixture.isAlive()) {
+        throw failure;
+      }
+      return false;
+    }
+  }
+
   /** Whether its threads, relatives, files and memory are as they were, now. */
   boolean isAsBefore() {
     return TargetState.of(fixture.pid()).equals(before);

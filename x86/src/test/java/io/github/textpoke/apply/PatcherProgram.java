@@ -209,22 +209,26 @@ final class PatcherProgram {
 
   private void holdAt(int step, boolean whileReverting) {
     PatchPlan plan = plans.get(0);
+    int steps = (whileReverting ? plan.inverse() : plan).steps().size();
+    if (step > steps) {
+      throw new IllegalStateException("there is no step " + step);
+    }
     Hold hold = new Hold(step);
     try (TargetProcess process =
         TargetProcess.attach(pid, options.withLinger(LINGER).withLease(LEASE), hold)) {
-      if (whileReverting) {
+      // A poker has not waited for this JVM where that was not there in time: then once more.
+      while (true) {
+        hold.armed = !whileReverting;
         Patch patch = process.apply(plan);
-        hold.armed = true;
+        if (step == steps && !whileReverting) {
+          hold();
+        }
+        hold.armed = whileReverting;
         patch.revert();
-      } else {
-        hold.armed = true;
-        process.apply(plan);
+        if (step == steps && whileReverting) {
+          hold();
+        }
       }
-      PatchPlan last = whileReverting ? plan.inverse() : plan;
-      if (step != last.steps().size()) {
-        throw new IllegalStateException("there was no step " + step);
-      }
-      hold();
     }
   }
 

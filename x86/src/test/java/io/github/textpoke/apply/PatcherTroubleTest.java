@@ -129,7 +129,7 @@ class PatcherTroubleTest {
         patcher.forgetLines();
         patcher.awaitLine(PatcherProgram.WORKING, PatcherProgram.FAILED);
         patcher.close();
-        if (target.fixture().isAlive()) {
+        if (target.livesOn()) {
           target.assertUnharmed();
         } else {
           died++;

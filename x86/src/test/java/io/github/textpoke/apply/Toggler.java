@@ -11,12 +11,17 @@ import java.time.Duration;
  * line.
  */
 final class Toggler {
+  /** On a busy machine, another one may not come to let go for a while. */
+  private static final Duration PATIENCE = Duration.ofSeconds(30);
+
   private Toggler() {}
 
   public static void main(String[] args) throws IOException {
     String site = args[1];
     AttachOptions options =
-        AttachOptions.DEFAULT.withLinger(Duration.ofMillis(Integer.parseInt(args[4])));
+        AttachOptions.DEFAULT
+            .withLinger(Duration.ofMillis(Integer.parseInt(args[4])))
+            .withPatience(PATIENCE);
     try (TargetProcess process = TargetProcess.attach(Integer.parseInt(args[0]), options)) {
       PatchPlan plan =
           X86Planner.create()

@@ -3,6 +3,7 @@ package io.github.textpoke.apply;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.google.common.collect.ImmutableList;
+import io.github.textpoke.PatchException.NoSuchProcessException;
 import io.github.textpoke.PatchException.TargetGoneException;
 import io.github.textpoke.fixtures.Fixture;
 import io.github.textpoke.fixtures.RequiresPtrace;
@@ -74,7 +75,7 @@ class TortureTest {
               TargetProcess.attach(fixture.pid(), AttachOptions.DEFAULT, new TailFirst())) {
         PatchPlan plan = WorkerSites.plan(process, fixture, "nop_62");
         process.toggle(plan, 1_000, Duration.ZERO, (nanos, window, traps, parked) -> true);
-      } catch (TargetGoneException torn) {
+      } catch (TargetGoneException | NoSuchProcessException torn) {
         return;
       }
     }

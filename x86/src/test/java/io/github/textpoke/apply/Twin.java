@@ -73,7 +73,11 @@ final class Twin implements AutoCloseable {
   private TargetProcess attach() {
     return TargetProcess.attach(
         fixture.pid(),
-        AttachOptions.DEFAULT.withEngine(engine).withLinger(LINGER).withLease(LEASE),
+        AttachOptions.DEFAULT
+            .withEngine(engine)
+            .withLinger(LINGER)
+            .withLease(LEASE)
+            .withPatience(SOON),
         new Interference() {
           @Override
           public ImmutableList<Step> steps(ImmutableList<Step> steps) {
