@@ -14,7 +14,7 @@ final class Drain {
   private static final long LOOK_AGAIN_NANOS = 2_000_000;
 
   /** In a busy program somebody wakes all the time. */
-  private static final int ROUNDS = 8;
+  private static final int ROUNDS = 4;
 
   private static final long STOP_DEADLINE_NANOS = 1_000_000_000;
 

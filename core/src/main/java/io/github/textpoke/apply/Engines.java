@@ -131,7 +131,8 @@ final class Engines implements ObjectEngine {
   }
 
   private void run(
-      Consumer<PokerEngine> withPoker, Consumer<StepwiseStay> otherwise, long deadline) {
+      Consumer<PokerEngine> withPoker, Consumer<StepwiseStay> otherwise, long firstDeadline) {
+    long deadline = firstDeadline;
     for (; ; ) {
       PokerEngine now = poker;
       try {
@@ -154,6 +155,8 @@ final class Engines implements ObjectEngine {
               "see what the program may not do: its limits, its seccomp filter");
         }
         giveUp(unavailable.getMessage());
+        // It has taken its time; another patcher may have come meanwhile.
+        deadline = System.nanoTime() + options.patience().toNanos();
       } catch (AlreadyTracedException traced) {
         awaitOther(deadline, traced);
       }

@@ -520,13 +520,17 @@ final class PokerEngine implements Engine {
       now.memory.setLong(SessionLayout.LEASE, lease.toNanos());
       return true;
     }
-    forgetSession();
     if (answer == Answer.CANCELLED) {
-      throw new PokerUnavailableException(
-          "the helper does not answer; job control may have stopped the process");
+      // It may be about to leave, and traces the threads that whoever comes next wants.
+      now.leave();
     }
+    forgetSession();
     checkAlive();
-    // This JVM, paused or short of CPU, was too slow for the helper: it gets more time.
+    if (answer == Answer.CANCELLED && now.isStopped()) {
+      throw new PokerUnavailableException("job control has stopped the process");
+    }
+    // This JVM, paused or short of CPU, was too slow for the helper, or the helper for us: it gets
+    // more time.
     lease = PokerStart.longer(lease);
     return false;
   }

@@ -200,7 +200,8 @@ final class PokerSession {
     }
   }
 
-  private boolean isStopped() {
+  /** Whether job control has stopped the helper, and with it the process. */
+  boolean isStopped() {
     ProcStatus status = ProcStatus.read(helper);
     return status != null && status.state() == 'T';
   }

@@ -13,7 +13,7 @@ final class Draining {
   private static final int LOOK_NANOS = 2_000_000;
 
   /** In a busy program somebody wakes all the time. */
-  private static final int ROUNDS = 8;
+  private static final int ROUNDS = 4;
 
   /** {@code drain()}. */
   final Routine drain;
