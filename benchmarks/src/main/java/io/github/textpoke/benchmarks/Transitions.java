@@ -3,10 +3,15 @@ package io.github.textpoke.benchmarks;
 import com.sun.management.OperatingSystemMXBean;
 import io.github.textpoke.apply.TargetProcess;
 import io.github.textpoke.fixtures.Fixture;
+import io.github.textpoke.x86.livepatch.Callbacks;
+import io.github.textpoke.x86.livepatch.LivePatch;
 import io.github.textpoke.x86.livepatch.LivePatches;
 import io.github.textpoke.x86.livepatch.LoadedPatch;
 import io.github.textpoke.x86.livepatch.TransitionListener;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.management.ManagementFactory;
+import java.nio.file.Files;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -40,21 +45,26 @@ public final class Transitions {
   private final OperatingSystemMXBean system =
       ManagementFactory.getPlatformMXBean(OperatingSystemMXBean.class);
 
-  private Transitions(Fixture load) {
+  private final boolean callbacks;
+
+  private Transitions(Fixture load, boolean callbacks) {
     this.load = load;
+    this.callbacks = callbacks;
     this.windows = Windows.of(load);
   }
 
   /**
    * {@code --rounds N}, {@code --connections N}: clients that ask at once; {@code --warm-up N}:
    * rounds before, for the JIT; {@code --share N}: percent of the fastest rate, in the second part.
-   * Ends the JVM with 2 if they are wrong, with 1 if something fails.
+   * {@code --callbacks}: with those of the live patches, two calls on a thread of ours for each
+   * change. Ends the JVM with 2 if they are wrong, with 1 if something fails.
    */
   public static void main(String[] words) {
     int rounds = 30;
     int connections = 4;
     int warmUp = 30;
     int share = 60;
+    boolean callbacks = false;
     try {
       Arguments arguments = new Arguments(List.of(words));
       while (arguments.hasNext()) {
@@ -63,6 +73,7 @@ public final class Transitions {
           case "--connections" -> connections = arguments.number(1, 512);
           case "--warm-up" -> warmUp = arguments.number(0, 10_000);
           case "--share" -> share = arguments.number(1, 100);
+          case "--callbacks" -> callbacks = true;
           default -> throw arguments.unknown();
         }
       }
@@ -80,10 +91,10 @@ public final class Transitions {
         connections,
         Windows.NANOS / 1_000_000,
         MachineLoad.percentDuring(LOAD_SAMPLE));
-    double fastest = run(connections, 0, rounds, warmUp);
+    double fastest = run(connections, 0, rounds, warmUp, callbacks);
     long perSecond = Math.round(fastest * share / 100);
     System.out.printf("%nat %d %% of that, %d questions a second:%n", share, perSecond);
-    run(connections, perSecond, rounds, warmUp);
+    run(connections, perSecond, rounds, warmUp, callbacks);
     System.out.printf(
         "%nmachine %d%% busy with others after%n", MachineLoad.percentDuring(LOAD_SAMPLE));
   }
@@ -92,7 +103,8 @@ public final class Transitions {
    * @param perSecond questions; 0: as fast as they can
    * @return answers a second, without a change
    */
-  private static double run(int connections, long perSecond, int rounds, int warmUp) {
+  private static double run(
+      int connections, long perSecond, int rounds, int warmUp, boolean callbacks) {
     try (Fixture service = Fixture.start("service");
         Fixture load =
             Fixture.start(
@@ -104,7 +116,7 @@ public final class Transitions {
                 "--per-second",
                 Long.toString(perSecond));
         TargetProcess process = TargetProcess.attach(service.pid())) {
-      double calm = new Transitions(load).run(process, rounds, warmUp);
+      double calm = new Transitions(load, callbacks).run(process, rounds, warmUp);
       service.assertHealthy();
       load.assertHealthy();
       if (load.counter("mixed") + load.counter("lost") > 0) {
@@ -117,9 +129,9 @@ public final class Transitions {
   private double run(TargetProcess process, int rounds, int warmUp) {
     LivePatches patches = LivePatches.in(process);
     long start = System.nanoTime();
-    LoadedPatch two = patches.load(Fixture.program("service_v2.so"));
+    LoadedPatch two = load(patches, "service_v2");
     long between = System.nanoTime();
-    LoadedPatch three = patches.load(Fixture.program("service_v3.so"));
+    LoadedPatch three = load(patches, "service_v3");
     System.out.printf(
         "to load the first took %.1f ms, the second %.1f ms; %d and %d functions%n%n",
         (between - start) / 1e6,
@@ -152,6 +164,23 @@ public final class Transitions {
         .mapToDouble(Windows.Window::answersPerSecond)
         .average()
         .orElseThrow();
+  }
+
+  private LoadedPatch load(LivePatches patches, String name) {
+    try {
+      LivePatch whole = LivePatch.parse(Files.readString(Fixture.program(name + ".json")));
+      LivePatch patch =
+          new LivePatch(
+              whole.name(),
+              whole.version(),
+              whole.consistency(),
+              whole.replaces(),
+              whole.objects(),
+              callbacks ? whole.callbacks() : Callbacks.NONE);
+      return patches.load(name, Files.readAllBytes(Fixture.program(name + ".so")), patch);
+    } catch (IOException unreadable) {
+      throw new UncheckedIOException(unreadable);
+    }
   }
 
   private Map<String, List<Observation>> observe(

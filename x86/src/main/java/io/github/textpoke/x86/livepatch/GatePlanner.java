@@ -17,18 +17,20 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
  * The gates through which a live patch is enabled: those that stand already, where they lead to
  * what must be led to now, else new ones. Gates in memory are never written again, since a thread
- * may be in them.
+ * may be in them. For one plan.
  */
 final class GatePlanner {
   private final LivePatches patches;
   private final LoadedPatch patch;
   private final ObjectMemory memory;
+
+  /** See {@link #loaded}. */
+  private @Nullable SiteResolver resolver;
 
   GatePlanner(LivePatches patches, LoadedPatch patch) {
     this.patches = patches;
@@ -43,7 +45,7 @@ final class GatePlanner {
    * @param led those that entries of functions lead to, below other live patches
    * @param below the live patches that are enabled, or may be when it is to be
    */
-  GateAreas gates(@Nullable GateAreas ready, ImmutableSet<GateArea> led, List<LoadedPatch> below) {
+  GateAreas gates(@Nullable GateAreas ready, ImmutableList<GateArea> led, List<LoadedPatch> below) {
     PatchNotes notes = patch.notes();
     Map<String, ImmutableList<Gates.Way>> ways = ways(notes, below);
     return gates(ready, led, notes, ways);
@@ -55,7 +57,7 @@ final class GatePlanner {
    *
    * @param led those whose functions are led
    */
-  GateAreas come(ImmutableSet<GateArea> led) {
+  GateAreas come(ImmutableList<GateArea> led) {
     PatchNotes notes = patch.notes();
     Map<String, ImmutableList<Gates.Way>> ways = new LinkedHashMap<>(ways(notes, List.of()));
     led.forEach(area -> ways.remove(area.object()));
@@ -64,7 +66,7 @@ final class GatePlanner {
 
   private GateAreas gates(
       @Nullable GateAreas ready,
-      ImmutableSet<GateArea> led,
+      ImmutableList<GateArea> led,
       PatchNotes notes,
       Map<String, ImmutableList<Gates.Way>> ways) {
     if (ready != null && leads(ready, ways) && ready.fit(memory)) {
@@ -91,7 +93,7 @@ final class GatePlanner {
    * @param led those that entries of functions lead to
    * @param below the live patches that are enabled
    */
-  Optional<ImmutableList<GateArea>> led(ImmutableSet<GateArea> led, List<LoadedPatch> below) {
+  Optional<ImmutableList<GateArea>> led(ImmutableList<GateArea> led, List<LoadedPatch> below) {
     PatchNotes notes = patch.notes();
     ImmutableList<GateArea> current = current(notes);
     for (Map.Entry<String, ImmutableList<Gates.Way>> object : ways(notes, below).entrySet()) {
@@ -106,10 +108,10 @@ final class GatePlanner {
     return Optional.of(current);
   }
 
-  private static Set<Gates.Way> ways(GateArea area) {
+  private static ImmutableSet<Gates.Way> ways(GateArea area) {
     return area.functions().stream()
         .map(led -> new Gates.Way(led.site(), led.replacement()))
-        .collect(Collectors.toSet());
+        .collect(ImmutableSet.toImmutableSet());
   }
 
   private static boolean leads(GateAreas ready, Map<String, ImmutableList<Gates.Way>> ways) {
@@ -124,7 +126,7 @@ final class GatePlanner {
   /** One that stands already, if it is the same to the byte; else a new one. */
   private GateAreas.Area area(
       PatchNotes notes,
-      ImmutableSet<GateArea> led,
+      ImmutableList<GateArea> led,
       String object,
       ImageInMemory image,
       ImmutableList<Gates.Way> ways) {
@@ -228,12 +230,22 @@ final class GatePlanner {
 
   /** The newest area of each object that is loaded where it was. */
   private ImmutableList<GateArea> current(PatchNotes notes) {
-    SiteResolver resolver = patches.process().resolver();
+    SiteResolver loaded = loaded();
     Map<String, GateArea> newest = new LinkedHashMap<>();
     notes.gates().stream()
-        .filter(area -> GoneObjects.isThere(resolver, area))
+        .filter(area -> GoneObjects.isThere(loaded, area))
         .forEach(area -> newest.putIfAbsent(area.object(), area));
     return ImmutableList.copyOf(newest.values());
+  }
+
+  /** As the objects are loaded at the first look: one plan is of one moment. */
+  private SiteResolver loaded() {
+    SiteResolver now = resolver;
+    if (now == null) {
+      now = patches.process().resolver();
+      resolver = now;
+    }
+    return now;
   }
 
   /** Where a function runs as it did before any of the live patches: below all their gates. */

@@ -7,8 +7,6 @@ import io.github.textpoke.apply.Patch;
 import io.github.textpoke.apply.TargetProcess;
 import io.github.textpoke.plan.Poke;
 import io.github.textpoke.x86.livepatch.PatchNotes.GateArea;
-import java.util.Set;
-import java.util.stream.Collectors;
 
 /**
  * What leads to the gates of a live patch: patches in the ledger, one, or more where objects have
@@ -46,16 +44,17 @@ final class Leading {
   }
 
   /** The gates of it to which entries of functions lead, by what the ledger says. */
-  ImmutableSet<GateArea> led() {
-    Set<Long> gates =
+  ImmutableList<GateArea> led() {
+    // Not a HashMap: to that, addresses with a stride are much the same.
+    ImmutableSet<Long> gates =
         standing().stream()
             .flatMap(patch -> patch.bypass().stream())
             .flatMap(bypass -> bypass.pokes().stream())
             .map(Poke::address)
-            .collect(Collectors.toSet());
+            .collect(ImmutableSet.toImmutableSet());
     return header.notes().orElseThrow().gates().stream()
         .filter(area -> gates.contains(area.memory().start()))
-        .collect(ImmutableSet.toImmutableSet());
+        .collect(ImmutableList.toImmutableList());
   }
 
   /**
