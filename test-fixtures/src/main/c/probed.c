@@ -14,7 +14,8 @@
  *                    the counter "measured" has grown
  *
  * Workers begin at the command "go". Counters of worker I: calls_I; through_I: how many of them came
- * by way of such a body; wrong_I. The counter "stopped" says how many workers have ended.
+ * by way of such a body, at the function's entry or at its exit; wrong_I. The counter "stopped" says
+ * how many workers have ended.
  */
 #define _GNU_SOURCE
 #include <stdlib.h>

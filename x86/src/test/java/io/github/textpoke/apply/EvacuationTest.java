@@ -42,7 +42,7 @@ class EvacuationTest {
   private static final Duration SOON = Duration.ofSeconds(30);
 
   /** All but who can't come out has come out by then, on a busy machine too. */
-  private static final Duration LITTLE_PATIENCE = Duration.ofSeconds(2);
+  private static final Duration LITTLE_PATIENCE = Duration.ofSeconds(1);
 
   /** Each applies and reverts. */
   private static final long TOGGLES = Boolean.getBoolean("soak") ? 20_000 : 2_000;

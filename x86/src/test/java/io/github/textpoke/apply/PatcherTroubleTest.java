@@ -64,7 +64,7 @@ class PatcherTroubleTest {
   @ParameterizedTest
   @ValueSource(ints = {2, 8})
   void aPatcherThatCollectsGarbageAllTheTimePatchesAndLeaves(int workers) {
-    int turns = SOAK ? 1_000 : 10;
+    int turns = SOAK ? 1_000 : 6;
     try (PatchedWorkers target = PatchedWorkers.start(workers);
         PatcherProcess patcher = target.patcher("TOGGLE", PatcherLoad.GARBAGE)) {
       patcher.go();
@@ -83,7 +83,7 @@ class PatcherTroubleTest {
   @ParameterizedTest
   @ValueSource(ints = {2, 8})
   void aPatcherThatRunsOutOfMemoryAgainAndAgainHarmsNothing(int workers) {
-    int failures = SOAK ? 1_000 : 5;
+    int failures = SOAK ? 1_000 : 3;
     try (PatchedWorkers target = PatchedWorkers.start(workers);
         PatcherProcess patcher = target.patcher("TOGGLE", PatcherLoad.FULL_HEAP)) {
       patcher.go();
@@ -105,7 +105,7 @@ class PatcherTroubleTest {
   @ParameterizedTest
   @ValueSource(ints = {2, 8})
   void aPokerKilledFromOutsideTakesTheTargetAlongAtMostByItsBreakpoint(int workers) {
-    int rounds = SOAK ? 1_000 : 6;
+    int rounds = SOAK ? 1_000 : 4;
     Blows blows = new Blows(workers);
     AtomicInteger hits = new AtomicInteger();
     int died = 0;

@@ -21,7 +21,7 @@ class TortureTest {
       ImmutableList.of("0", "59", "60", "61", "62", "63", "page_2");
 
   /** For each number of workers, over all sites. */
-  private static final long TOGGLES = Boolean.getBoolean("soak") ? 1_000_000 : 30_000;
+  private static final long TOGGLES = Boolean.getBoolean("soak") ? 1_000_000 : 16_000;
 
   @ParameterizedTest
   @ValueSource(ints = {2, 8})

@@ -91,7 +91,9 @@ final class LibcProbesTest {
       program.awaitCounter("stopped", THREADS, TIMEOUT);
       program.assertHealthy();
       ProbeSnapshot seen = probe.snapshot();
-      assertThat(seen.count("llabs")).isEqualTo(program.counter("through"));
+      // Who was inside as it was armed has met the body at the exit, and none at the entry.
+      long through = program.counter("through");
+      assertThat(seen.count("llabs")).isBetween(through - THREADS * TIMED_ROUNDS, through);
       for (String name : List.of("llabs", "strtok_r", "qsort", "gmtime_r")) {
         long timed = seen.latencies(name).orElseThrow().count();
         assertThat(timed).as(name).isBetween(1L, seen.count(name));
