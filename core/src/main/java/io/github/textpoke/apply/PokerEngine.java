@@ -520,14 +520,13 @@ final class PokerEngine implements Engine {
       now.memory.setLong(SessionLayout.LEASE, lease.toNanos());
       return true;
     }
-    if (answer == Answer.CANCELLED) {
-      // It may be about to leave, and traces the threads that whoever comes next wants.
-      now.leave();
-    }
+    // It may be about to leave, and traces the threads that whoever comes next wants.
+    boolean hasLeft = answer != Answer.CANCELLED || now.leave(options.patience());
     forgetSession();
     checkAlive();
-    if (answer == Answer.CANCELLED && now.isStopped()) {
-      throw new PokerUnavailableException("job control has stopped the process");
+    if (answer == Answer.CANCELLED && (!hasLeft || now.isStopped())) {
+      throw new PokerUnavailableException(
+          "the helper does not answer; the process may be stopped or frozen");
     }
     // This JVM, paused or short of CPU, was too slow for the helper, or the helper for us: it gets
     // more time.

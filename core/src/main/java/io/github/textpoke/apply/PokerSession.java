@@ -184,9 +184,23 @@ final class PokerSession {
    * leaves later, and one that has breakpoints which stay does not. Idempotent.
    */
   void leave() {
+    leave(Long.MAX_VALUE);
+  }
+
+  /**
+   * As {@link #leave()}, but waits no longer than {@code patience}: a program may be frozen.
+   *
+   * @return whether the threads are free
+   */
+  boolean leave(Duration patience) {
+    return leave(patience.toNanos());
+  }
+
+  private boolean leave(long mostNanos) {
     if (hasLeft()) {
-      return;
+      return true;
     }
+    long begun = System.nanoTime();
     int number = post(SessionLayout.COMMAND_LEAVE);
     while (!hasLeft() && !(memory.getInt(SessionLayout.POKER) == 0 && isStopped())) {
       int answered = memory.getInt(SessionLayout.ANSWERED);
@@ -194,10 +208,17 @@ final class PokerSession {
         break;
       }
       memory.await(SessionLayout.ANSWERED, answered, LEAVE_LOOK_NANOS, scratch);
+      if (System.nanoTime() - begun > mostNanos) {
+        return false;
+      }
     }
     while (!hasStanding() && Kernel.isThreadOf(pid, helper) && !isStopped()) {
       LockSupport.parkNanos(RELEASE_POLL_NANOS);
+      if (System.nanoTime() - begun > mostNanos) {
+        return false;
+      }
     }
+    return true;
   }
 
   /** Whether job control has stopped the helper, and with it the process. */
