@@ -1,5 +1,6 @@
 package io.github.textpoke.x86.livepatch;
 
+import com.google.common.base.Suppliers;
 import com.google.common.collect.ImmutableList;
 import com.google.common.collect.ImmutableSet;
 import io.github.textpoke.CodeBytes;
@@ -17,6 +18,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -29,13 +31,14 @@ final class GatePlanner {
   private final LoadedPatch patch;
   private final ObjectMemory memory;
 
-  /** See {@link #loaded}. */
-  private @Nullable SiteResolver resolver;
+  /** The objects that are loaded at the first look: one plan is of one moment. */
+  private final Supplier<SiteResolver> loaded;
 
   GatePlanner(LivePatches patches, LoadedPatch patch) {
     this.patches = patches;
     this.patch = patch;
     this.memory = patches.memory();
+    this.loaded = Suppliers.memoize(() -> patches.process().resolver());
   }
 
   /**
@@ -230,22 +233,11 @@ final class GatePlanner {
 
   /** The newest area of each object that is loaded where it was. */
   private ImmutableList<GateArea> current(PatchNotes notes) {
-    SiteResolver loaded = loaded();
     Map<String, GateArea> newest = new LinkedHashMap<>();
     notes.gates().stream()
-        .filter(area -> GoneObjects.isThere(loaded, area))
+        .filter(area -> GoneObjects.isThere(loaded.get(), area))
         .forEach(area -> newest.putIfAbsent(area.object(), area));
     return ImmutableList.copyOf(newest.values());
-  }
-
-  /** As the objects are loaded at the first look: one plan is of one moment. */
-  private SiteResolver loaded() {
-    SiteResolver now = resolver;
-    if (now == null) {
-      now = patches.process().resolver();
-      resolver = now;
-    }
-    return now;
   }
 
   /** Where a function runs as it did before any of the live patches: below all their gates. */

@@ -166,13 +166,7 @@ final class Draining {
                           () -> {
                             threads.clear(entry, Threads.BLOCKED);
                             emitter.when(
-                                Emitter.call(
-                                        Sys.PTRACE,
-                                        Value.of(Sys.PTRACE_INTERRUPT),
-                                        Threads.tid(entry),
-                                        Value.of(0),
-                                        Value.of(0))
-                                    .is(0),
+                                Threads.interrupt(entry).is(0),
                                 () -> {
                                   threads.set(entry, Threads.DRAINING);
                                   emitter.add(count, 1);

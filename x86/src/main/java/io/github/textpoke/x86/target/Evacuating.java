@@ -168,14 +168,7 @@ final class Evacuating {
                 Threads.flags(entry).hasNo(Threads.ASKED),
                 () ->
                     emitter.when(
-                        Emitter.call(
-                                Sys.PTRACE,
-                                Value.of(Sys.PTRACE_INTERRUPT),
-                                Threads.tid(entry),
-                                Value.of(0),
-                                Value.of(0))
-                            .is(0),
-                        () -> threads.set(entry, Threads.ASKED))));
+                        Threads.interrupt(entry).is(0), () -> threads.set(entry, Threads.ASKED))));
   }
 
   private Routine look(Slot at, Slot stack, Slot instruction) {

@@ -193,6 +193,12 @@ final class Threads {
     return entry.intAt(TRACEE_TID);
   }
 
+  /** Asks its thread to stop for a moment; 0: it will, unless it blocks. */
+  static Value interrupt(Value entry) {
+    return Emitter.call(
+        Sys.PTRACE, Value.of(Sys.PTRACE_INTERRUPT), tid(entry), Value.of(0), Value.of(0));
+  }
+
   /** Notes something of an entry's thread. */
   void set(Value entry, int flag) {
     emitter.store(entry, TRACEE_FLAGS, 4, flags(entry).or(flag));

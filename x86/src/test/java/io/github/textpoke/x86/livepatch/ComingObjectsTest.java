@@ -76,10 +76,7 @@ class ComingObjectsTest {
   }
 
   private void awaitAnswers(int version) {
-    for (int i = 0; i < CONNECTIONS; i++) {
-      String answers = "plugin_v%d_%d".formatted(version, i);
-      load.awaitCounter(answers, load.counter(answers) + ENOUGH, LONG);
-    }
+    load.awaitEach("plugin_v" + version, CONNECTIONS, ENOUGH, LONG);
   }
 
   private void assertAnsweredOnlyBy(int version) {

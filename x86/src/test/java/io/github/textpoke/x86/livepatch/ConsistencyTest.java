@@ -58,10 +58,7 @@ class ConsistencyTest {
 
   /** Each answer that is under way now is counted then, and its thread has left the functions. */
   private void awaitEachConnection() {
-    for (int i = 0; i < CONNECTIONS; i++) {
-      String answers = "answers_" + i;
-      load.awaitCounter(answers, load.counter(answers) + 2, LONG);
-    }
+    load.awaitEach("answers", CONNECTIONS, 2, LONG);
   }
 
   @Test

@@ -87,10 +87,7 @@ class LivePatchLedEarlyTest {
 
   /** No thread that answers is in a call that began before. */
   private void awaitEachConnection() {
-    for (int i = 0; i < CONNECTIONS; i++) {
-      String answers = "answers_" + i;
-      load.awaitCounter(answers, load.counter(answers) + 2, LONG);
-    }
+    load.awaitEach("answers", CONNECTIONS, 2, LONG);
   }
 
   private void assertRuns(int version) {

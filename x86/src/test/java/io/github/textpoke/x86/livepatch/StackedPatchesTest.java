@@ -75,10 +75,7 @@ class StackedPatchesTest {
   }
 
   private static void assertAnswers(Fixture load, int version) {
-    for (int i = 0; i < CONNECTIONS; i++) {
-      String answers = "v%d_%d".formatted(version, i);
-      load.awaitCounter(answers, load.counter(answers) + ANSWERS, LONG);
-    }
+    load.awaitEach("v" + version, CONNECTIONS, ANSWERS, LONG);
   }
 
   @Test
